@@ -1,0 +1,28 @@
+/**
+ * The errno numbers of this kernel and the one error class that carries one to a transport.
+ * Which failure becomes which errno is not decided here but in vfs/errno.ts; this file knows numbers only.
+ */
+import { constants } from "node:os";
+
+/** errno symbols as `<errno.h>` names them, restricted to what Node exposes on Linux, plus ENOTSUP. */
+export type Code = keyof typeof constants.errno;
+
+/** Positive errno number of a symbol, as the FUSE reply header carries it negated (kernel: include/uapi/asm-generic/errno.h). */
+export function errnoOf(code: Code): number {
+  return constants.errno[code];
+}
+
+/** The only error a transport understands: the kernel gets `-errno`. Anything else thrown at it becomes EIO and a warning. */
+export class ErrnoError extends Error {
+  override readonly name = "ErrnoError";
+  readonly code: Code;
+
+  constructor(code: Code, message: string = code, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+
+  get errno(): number {
+    return errnoOf(this.code);
+  }
+}
