@@ -10,10 +10,7 @@ export default defineConfig({
       {
         test: {
           name: "fast",
-          include: [
-            "test/architecture.test.ts",
-            "test/{unit,protocol,contract}/**/*.test.ts",
-          ],
+          include: ["test/architecture.test.ts", "test/{unit,protocol,contract}/**/*.test.ts"],
           exclude: ["**/*.mount.test.ts"],
           pool: "forks",
           testTimeout: 20_000,

@@ -59,7 +59,9 @@ describe("architecture", () => {
   it("a transport imports the seam only, never the adapter", () => {
     const wrong = files
       .filter((file) => file.startsWith("fuse/kernel/"))
-      .flatMap((file) => importsOf(file).filter((s) => s.startsWith("../") && !/^\.\.\/(transport\.ts|\.\.\/)/.test(s)));
+      .flatMap((file) =>
+        importsOf(file).filter((s) => s.startsWith("../") && !/^\.\.\/(transport\.ts|\.\.\/)/.test(s)),
+      );
     expect(wrong).toEqual([]);
   });
 

@@ -21,7 +21,15 @@ export function createLogger(options: LogOptions): Logger {
       base: null,
       timestamp: () => `,"time":"${new Date().toISOString()}"`,
       redact: {
-        paths: ["token", "password", "authorization", "*.token", "*.password", "*.authorization", "headers.Authorization"],
+        paths: [
+          "token",
+          "password",
+          "authorization",
+          "*.token",
+          "*.password",
+          "*.authorization",
+          "headers.Authorization",
+        ],
         censor: "[secret]",
       },
     },
