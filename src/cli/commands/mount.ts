@@ -1,0 +1,134 @@
+/**
+ * `seamount mount`: collects flags, `-o` words and credentials into mount options, and runs the mount in the background
+ * (default) or here. Flags win over `-o` words.
+ */
+import { type Stats, statSync } from "node:fs";
+import { resolve } from "node:path";
+import type { CommandModule } from "yargs";
+import { createLogger } from "../../observe/log.ts";
+import { type MountOptions, parseMountOptions } from "../../options.ts";
+import { type Credentials, findCredentials } from "../credentials.ts";
+import { startInBackground } from "../daemonize.ts";
+import { CliError, EXIT, usageError } from "../exit-codes.ts";
+import { type MountFlags, parseMountWords, VALUE_OPTIONS } from "../mount-flags.ts";
+import { findRecord } from "../mount-record.ts";
+import { canonicalMountpoint, findMount } from "../mount-table.ts";
+import { remark, say } from "../output.ts";
+import { logFileOf } from "../paths.ts";
+import { serveMount } from "../serve-mount.ts";
+
+interface Args {
+  readonly mountpoint: string;
+  readonly o?: readonly string[] | undefined;
+  readonly readOnly?: boolean | undefined;
+  readonly allowOther?: boolean | undefined;
+  readonly foreground?: boolean | undefined;
+  readonly verbose?: boolean | undefined;
+  readonly logFile?: string | undefined;
+  readonly [flag: string]: unknown;
+}
+
+export const mountCommand: CommandModule<object, Args> = {
+  command: "mount <mountpoint>",
+  describe: "Mount your libraries, or one of them, on an empty folder",
+  builder: (yargs) =>
+    yargs
+      .positional("mountpoint", {
+        type: "string",
+        demandOption: true,
+        describe: "An existing folder, best an empty one",
+      })
+      .options({
+        library: { type: "string", describe: "Only this library, or a folder in it: NAME or NAME:/path" },
+        server: { type: "string", describe: "Which login to use (default: the last one)" },
+        "read-only": { type: "boolean", describe: "Refuse every change" },
+        "allow-other": { type: "boolean", describe: "Let other users of this machine in" },
+        uid: { type: "string", describe: "User id that owns the files (default: yours)" },
+        gid: { type: "string", describe: "Group id of the files (default: yours)" },
+        umask: { type: "string", describe: "Permissions to take away, octal (default: 022)" },
+        "cache-size": { type: "string", describe: "Memory for file content (default: 256M)" },
+        refresh: { type: "string", describe: "Seconds that a listing may be old (default: 5)" },
+        "file-server": { type: "string", describe: "Reach the file server at this URL instead of the one it names" },
+        foreground: { alias: "f", type: "boolean", describe: "Stay here until Ctrl-C" },
+        verbose: { type: "boolean", describe: "Log every operation" },
+        "log-file": { type: "string", describe: "Where to log" },
+        o: {
+          type: "array",
+          string: true,
+          nargs: 1,
+          describe: "Options in the form of mount(8): ro,uid=1000,library=NAME",
+        },
+      })
+      .example("$0 mount ~/Seafile", "all libraries, in the background")
+      .example('$0 mount ~/Docs --library "My Library:/Docs"', "one folder of one library")
+      .example("$0 mount ~/Seafile -o ro,noatime -f", "read-only, until Ctrl-C"),
+  handler: async (args) => {
+    const mountpoint = checkMountpoint(args.mountpoint);
+    const { server, ...flags } = collectFlags(args);
+    const credentials = findCredentials(server);
+    const options = { ...fromCredentials(credentials), ...flags, mountpoint } satisfies MountOptions;
+    parseMountOptions(options);
+    const name = options.library ?? new URL(options.server).host;
+    const ready = () => say(`${name} mounted on ${mountpoint}`);
+    if (args.foreground) {
+      process.exitCode = await runHere(options, args, ready);
+      return;
+    }
+    const logFile = args.logFile === undefined ? logFileOf(mountpoint) : resolve(args.logFile);
+    await startInBackground({ options, verbose: args.verbose === true, logFile });
+    ready();
+  },
+};
+
+function runHere(options: MountOptions, args: Args, ready: () => void) {
+  const quiet = args.logFile === undefined ? "warn" : "info";
+  const file = args.logFile === undefined ? {} : { file: resolve(args.logFile) };
+  const log = createLogger({ level: args.verbose ? "debug" : quiet, ...file });
+  return serveMount({ ...options, log }, ["SIGINT", "SIGTERM", "SIGHUP"], { ready, tell: remark });
+}
+
+function fromCredentials({ server, token, fileServer }: Credentials) {
+  return { server, token, ...(fileServer === undefined ? {} : { fileServer }) };
+}
+
+/** `-o` words first, then the flags of the same names on top. */
+function collectFlags(args: Args): MountFlags & Pick<MountOptions, "fuseOptions"> {
+  const { flags, fuseOptions } = parseMountWords(args.o ?? []);
+  for (const [name, apply] of Object.entries(VALUE_OPTIONS)) {
+    const flag = name.replaceAll("_", "-");
+    const value = args[flag];
+    if (value === undefined) continue;
+    if (typeof value !== "string" || value === "") throw usageError(`--${flag} needs a value.`);
+    apply(flags, value, `--${flag}`);
+  }
+  if (args.readOnly !== undefined) flags.readOnly = args.readOnly;
+  if (args.allowOther !== undefined) flags.allowOther = args.allowOther;
+  return { ...flags, fuseOptions };
+}
+
+/** What can be told at once and better here than by the kernel. A dead mount point is left to mount(), which cleans it. */
+function checkMountpoint(path: string): string {
+  const mountpoint = canonicalMountpoint(path);
+  if (findMount(mountpoint)?.type === "fuse.seamount") {
+    const record = findRecord(mountpoint);
+    if (record)
+      throw new CliError(
+        EXIT.mount,
+        `${mountpoint} is mounted already, by process ${record.pid}: unmount it first with \`seamount unmount ${path}\`.`,
+      );
+    return mountpoint;
+  }
+  let stats: Stats | undefined;
+  try {
+    stats = statSync(mountpoint, { throwIfNoEntry: false });
+  } catch (error) {
+    throw new CliError(EXIT.mount, `Cannot mount on ${mountpoint}: ${(error as Error).message}.`, { cause: error });
+  }
+  if (!stats)
+    throw new CliError(
+      EXIT.mount,
+      `The folder ${mountpoint} does not exist: create it first with \`mkdir -p ${path}\`.`,
+    );
+  if (!stats.isDirectory()) throw new CliError(EXIT.mount, `${mountpoint} is not a folder.`);
+  return mountpoint;
+}

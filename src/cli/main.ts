@@ -1,0 +1,96 @@
+#!/usr/bin/env node
+/**
+ * The program `seamount`: picks the command, and turns whatever it throws into one sentence on stderr and an exit code.
+ * Invariant: no other place prints an error or ends the process. Started by the shell, and by daemonize.ts for the
+ * background process of a mount, which takes its orders from a channel instead of its arguments.
+ */
+import { readFileSync } from "node:fs";
+import yargs from "yargs";
+import { hideBin } from "yargs/helpers";
+import { devServerCommand } from "./commands/dev-server.ts";
+import { librariesCommand } from "./commands/libraries.ts";
+import { loginCommand } from "./commands/login.ts";
+import { logoutCommand } from "./commands/logout.ts";
+import { mountCommand } from "./commands/mount.ts";
+import { unmountCommand } from "./commands/unmount.ts";
+import { isBackgroundProcess, runInBackground } from "./daemonize.ts";
+import { exitCodeOf, sentenceOf, usageError } from "./exit-codes.ts";
+import { remark } from "./output.ts";
+
+const EPILOGUE = `Exit codes: 0 done, 1 unexpected failure, 2 wrong usage, 3 not logged in, 4 server unreachable,
+5 mounting or unmounting failed, 6 unmounted but some files could not be stored, 7 not found.
+
+SEAMOUNT_SERVER and SEAMOUNT_TOKEN in the environment replace a login.`;
+
+/** The options that may be given more than once. */
+const REPEATABLE = new Set(["_", "o", "library"]);
+
+function packageVersion(): string {
+  const file = new URL("../../package.json", import.meta.url);
+  return (JSON.parse(readFileSync(file, "utf8")) as { version: string }).version;
+}
+
+function createParser(args: readonly string[]) {
+  return yargs([...args])
+    .scriptName("seamount")
+    .usage("Mounts Seafile libraries as a folder.\n\nUsage: $0 <command>")
+    .command(loginCommand)
+    .command(mountCommand)
+    .command(unmountCommand)
+    .command(librariesCommand)
+    .command(logoutCommand)
+    .command(devServerCommand)
+    .example("$0 login https://seafile.example.com", "once")
+    .example("$0 mount ~/Seafile", "all your libraries as folders in ~/Seafile")
+    .example("$0 unmount ~/Seafile", "")
+    .demandCommand(
+      1,
+      1,
+      "Say what to do: login, mount, unmount, libraries, logout or dev-server",
+      "Give one command only",
+    )
+    .recommendCommands()
+    .strict()
+    .parserConfiguration({ "greedy-arrays": false, "parse-numbers": false, "parse-positional-numbers": false })
+    .middleware((argv) => {
+      for (const [name, value] of Object.entries(argv))
+        if (Array.isArray(value) && !isRepeatable(name, argv._[0]))
+          throw usageError(`--${name} was given more than once.`);
+    })
+    .locale("en")
+    .updateStrings({
+      "Not enough non-option arguments: got %s, need at least %s": {
+        one: "An argument is missing",
+        other: "Arguments are missing",
+      } as unknown as string,
+    })
+    .version(packageVersion())
+    .help()
+    .epilogue(EPILOGUE)
+    .wrap(Math.min(110, process.stdout.columns ?? 100))
+    .exitProcess(false)
+    .fail((message, error) => {
+      throw error ?? usageError(`${message.replace(/\.?\s*$/, ".")} See \`seamount --help\`.`);
+    });
+}
+
+function isRepeatable(name: string, command: string | number | undefined): boolean {
+  return REPEATABLE.has(name) && !(name === "library" && command !== "dev-server");
+}
+
+async function main(): Promise<number> {
+  if (isBackgroundProcess()) return await runInBackground();
+  // `seamount libraries | head -1` is no failure.
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
+  try {
+    await createParser(hideBin(process.argv)).parseAsync();
+    return Number(process.exitCode ?? 0);
+  } catch (error) {
+    remark(`seamount: ${sentenceOf(error)}`);
+    const code = exitCodeOf(error);
+    if (code === 1 && process.argv.includes("--verbose") && error instanceof Error) remark(error.stack ?? "");
+    return code;
+  }
+}
+
+process.exit(await main());

@@ -1,0 +1,112 @@
+/**
+ * What a mount can be told: one zod schema with every default. The command line, `-o` options and the public API all pass
+ * through it, so that a value is checked once and means the same everywhere.
+ * Invariant: a problem becomes one readable sentence that names the option; a token never appears in one.
+ */
+import { isAbsolute } from "node:path";
+import envPaths from "env-paths";
+import { z } from "zod";
+import type { Logger } from "./observe/log.ts";
+
+const MIB = 1024 * 1024;
+/** uid_t and gid_t are 32 bits; the last value means "unchanged" to chown(2). */
+const MAX_ID = 2 ** 32 - 2;
+
+/** The mount(8) options that are handed to the kernel as they are. */
+export const FUSE_OPTIONS = ["noatime", "nodev", "nosuid", "noexec"] as const;
+
+/** Brings a base URL to one spelling: scheme and host in lower case, no slash at the end. Throws a sentence for anything else. */
+export function normalizeServerUrl(text: string): string {
+  let url: URL;
+  try {
+    url = new URL(text);
+  } catch {
+    throw new Error("is not a URL like https://seafile.example.com");
+  }
+  if (url.protocol !== "https:" && url.protocol !== "http:") throw new Error("must begin with https:// or http://");
+  if (url.username !== "" || url.password !== "") throw new Error("must not contain a user name or a password");
+  if (url.search !== "" || url.hash !== "") throw new Error("must not contain '?' or '#'");
+  return url.origin + url.pathname.replace(/\/+$/, "");
+}
+
+const serverUrl = z.string().transform((text, context) => {
+  try {
+    return normalizeServerUrl(text);
+  } catch (error) {
+    context.addIssue({ code: "custom", message: (error as Error).message });
+    return z.NEVER;
+  }
+});
+
+const wholeNumber = (what: string, min: number, max: number) => {
+  const message = `must be ${what} from ${min} to ${max}`;
+  return z.int(message).min(min, message).max(max, message);
+};
+
+const absolutePath = z
+  .string("must be a path")
+  .refine((path) => isAbsolute(path) && !path.includes("\0"), "must be an absolute path");
+
+const isLogger = (value: unknown) => typeof (value as { child?: unknown } | null)?.child === "function";
+
+export const mountOptionsSchema = z.strictObject({
+  /** Base URL of the server, as in the browser: `https://seafile.example.com`. */
+  server: serverUrl,
+  /** API token of the account (Seafile: POST /api2/auth-token/). */
+  token: z
+    .string("must be a string")
+    .regex(/^[\x21-\x7e]+$/, "must be the API token: letters and digits without spaces"),
+  /** Absolute path of an existing folder. */
+  mountpoint: absolutePath,
+  /** What to show: "NAME", "NAME:/path" or a library id. Without it, every library is a folder. */
+  library: z.string("must be a name").min(1, "must not be empty").optional(),
+  readOnly: z.boolean("must be true or false").default(false),
+  /** Lets other users of this machine in (user_allow_other in /etc/fuse.conf is needed unless root mounts). */
+  allowOther: z.boolean("must be true or false").default(false),
+  uid: wholeNumber("a user id", 0, MAX_ID).default(() => process.getuid?.() ?? 0),
+  gid: wholeNumber("a group id", 0, MAX_ID).default(() => process.getgid?.() ?? 0),
+  /** Permission bits that no file and no folder shows. */
+  umask: wholeNumber("an octal number", 0, 0o777).default(0o022),
+  /** Bytes of memory for file content that was read. */
+  cacheSize: z
+    .int("must be a number of bytes")
+    .min(MIB, "must be at least 1M")
+    .default(256 * MIB),
+  /** How old a folder listing may get before the server is asked again, in milliseconds. */
+  refreshMs: wholeNumber("milliseconds", 0, 24 * 3600 * 1000).default(5000),
+  /** Replaces scheme, host and prefix of the links that the server gives out. */
+  fileServer: serverUrl.optional(),
+  /** Where spool files and recovered files are kept. */
+  stateDir: absolutePath.default(() => envPaths("seamount", { suffix: "" }).data),
+  fuseOptions: z.array(z.enum(FUSE_OPTIONS, `must be one of ${FUSE_OPTIONS.join(", ")}`)).default([]),
+  log: z.custom<Logger>(isLogger, "must be a pino logger").optional(),
+});
+
+export type MountOptions = z.input<typeof mountOptionsSchema>;
+export type ResolvedMountOptions = z.output<typeof mountOptionsSchema>;
+
+/** One or more options are wrong; `problems` has one sentence for each, `message` joins them. */
+export class OptionsError extends Error {
+  override readonly name = "OptionsError";
+  readonly problems: readonly string[];
+
+  constructor(problems: readonly string[]) {
+    super(problems.join(" "));
+    this.problems = problems;
+  }
+}
+
+/** Fills in the defaults. Throws OptionsError. */
+export function parseMountOptions(options: MountOptions): ResolvedMountOptions {
+  const result = mountOptionsSchema.safeParse(options);
+  if (result.success) return result.data;
+  throw new OptionsError(result.error.issues.map(sentenceOf));
+}
+
+function sentenceOf(issue: z.core.$ZodIssue): string {
+  if (issue.code === "unrecognized_keys")
+    return `There is no option ${issue.keys.map((key) => `"${key}"`).join(", ")}.`;
+  const name = String(issue.path[0] ?? "options");
+  if (issue.code === "invalid_type" && issue.input === undefined) return `The option "${name}" is missing.`;
+  return `The option "${name}" ${issue.message}.`;
+}
