@@ -100,13 +100,13 @@ export class OptionsError extends Error {
 export function parseMountOptions(options: MountOptions): ResolvedMountOptions {
   const result = mountOptionsSchema.safeParse(options);
   if (result.success) return result.data;
-  throw new OptionsError(result.error.issues.map(sentenceOf));
+  throw new OptionsError(result.error.issues.map((issue) => sentenceOf(issue, options)));
 }
 
-function sentenceOf(issue: z.core.$ZodIssue): string {
+function sentenceOf(issue: z.core.$ZodIssue, options: Readonly<Record<string, unknown>>): string {
   if (issue.code === "unrecognized_keys")
     return `There is no option ${issue.keys.map((key) => `"${key}"`).join(", ")}.`;
   const name = String(issue.path[0] ?? "options");
-  if (issue.code === "invalid_type" && issue.input === undefined) return `The option "${name}" is missing.`;
+  if (issue.code === "invalid_type" && options?.[name] === undefined) return `The option "${name}" is missing.`;
   return `The option "${name}" ${issue.message}.`;
 }

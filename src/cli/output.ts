@@ -48,9 +48,12 @@ export function plainLines<Row>(rows: readonly Row[], columns: readonly Column<R
   return rows.map((row) => columns.map((column) => printable((column.plain ?? column.text)(row))).join("\t"));
 }
 
-/** Control, format (bidirectional overrides) and line separator characters as \u{HEX}. */
+/** Control, format (bidirectional overrides) and line separator characters as \u{HEX}; the two joiners are part of words. */
 export function printable(text: string): string {
-  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu, (c) => `\\u{${c.codePointAt(0)!.toString(16)}}`);
+  return text.replace(
+    /(?![\u200c\u200d])[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu,
+    (c) => `\\u{${c.codePointAt(0)!.toString(16)}}`,
+  );
 }
 
 const UNITS = ["B", "KB", "MB", "GB", "TB", "PB"];
