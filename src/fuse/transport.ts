@@ -5,6 +5,9 @@
  * Inode numbers and file handles are JavaScript integers below 2^53. Names arrive decoded from valid UTF-8, without "/" or NUL.
  */
 import type { Logger } from "../observe/log.ts";
+import type { Timespec } from "../util/timespec.ts";
+
+export type { Timespec };
 
 export interface OpContext {
   readonly pid: number;
@@ -12,12 +15,6 @@ export interface OpContext {
   readonly gid: number;
   /** Aborts when the kernel sends INTERRUPT for this request, or when the session ends. */
   readonly signal: AbortSignal;
-}
-
-/** sec may be negative (before 1970); 0 <= nsec < 1e9. */
-export interface Timespec {
-  readonly sec: number;
-  readonly nsec: number;
 }
 
 /** struct fuse_attr (include/uapi/linux/fuse.h). `mode` includes the file type. `blocks` counts 512-byte units. */

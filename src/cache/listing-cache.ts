@@ -1,0 +1,142 @@
+/**
+ * Listings by directory inode: a Listing is a directory as of one fetch and answers lookup, readdir, getattr and "no such name".
+ * Invariants: one fetch per directory at a time, shared by all who wait; a change of our own that completed while a fetch was
+ * under way is applied again to what the fetch brought, so that an older answer never undoes it. Called by vfs/directory.ts.
+ */
+import { LRUCache } from "lru-cache";
+import type { ObjectId, RemoteEntry, RemoteListing } from "../seafile/types.ts";
+import { raceAbort } from "../util/abort.ts";
+
+export class Listing {
+  /** What the server compares to say "unchanged"; undefined once we changed the directory ourselves. */
+  id: ObjectId | undefined;
+  readonly writable: boolean;
+  readonly entries: Map<string, RemoteEntry>;
+  fetchedAt: number;
+
+  constructor(remote: RemoteListing, fetchedAt: number) {
+    this.id = remote.id;
+    this.writable = remote.writable;
+    this.fetchedAt = fetchedAt;
+    this.entries = new Map();
+    // Servers do store two entries of one name; the first one of the listing is shown, the others cannot be addressed.
+    for (const entry of remote.entries) if (!this.entries.has(entry.name)) this.entries.set(entry.name, entry);
+  }
+}
+
+/** One completed change of our own to one directory. */
+export type ListingPatch =
+  | { readonly set: RemoteEntry; readonly delete?: never }
+  | { readonly delete: string; readonly set?: never };
+
+export interface FetchedListing {
+  readonly listing: Listing;
+  /** True when this call's fetch brought new content: the caller reconciles its inodes. */
+  readonly changed: boolean;
+}
+
+export type FetchListing = (known: ObjectId | undefined) => Promise<RemoteListing | "unchanged">;
+
+interface Fetch {
+  readonly promise: Promise<FetchedListing>;
+  readonly patches: ListingPatch[];
+}
+
+export interface ListingCacheOptions {
+  readonly lifetimeMs: number;
+  readonly maxEntries: number;
+  /** Milliseconds; for tests. */
+  readonly now?: () => number;
+}
+
+export class ListingCache {
+  readonly #listings: LRUCache<number, Listing>;
+  readonly #fetches = new Map<number, Fetch>();
+  readonly #lifetimeMs: number;
+  readonly #now: () => number;
+
+  constructor(options: ListingCacheOptions) {
+    this.#lifetimeMs = options.lifetimeMs;
+    this.#now = options.now ?? Date.now;
+    this.#listings = new LRUCache({
+      maxSize: options.maxEntries,
+      sizeCalculation: (listing) => listing.entries.size + 1,
+    });
+  }
+
+  /** The listing if it is younger than the lifetime, without any I/O. */
+  fresh(dir: number): Listing | undefined {
+    const listing = this.#listings.get(dir);
+    return listing !== undefined && this.#now() - listing.fetchedAt < this.#lifetimeMs ? listing : undefined;
+  }
+
+  /** The newest listing known, of any age. */
+  peek(dir: number): Listing | undefined {
+    return this.#listings.get(dir);
+  }
+
+  /** Asks the server (or joins who is asking), revalidating by id where possible. The signal ends the wait, not the fetch. */
+  refresh(dir: number, fetch: FetchListing, signal?: AbortSignal): Promise<FetchedListing> {
+    let running = this.#fetches.get(dir);
+    if (running === undefined) {
+      running = this.#start(dir, fetch);
+      this.#fetches.set(dir, running);
+    }
+    return raceAbort(running.promise, signal);
+  }
+
+  /** Like refresh, but an answer that was under way already does not count: it may be older than this call. */
+  async refreshAnew(dir: number, fetch: FetchListing, signal?: AbortSignal): Promise<FetchedListing> {
+    await raceAbort(this.#fetches.get(dir)?.promise.catch(() => {}) ?? Promise.resolve(), signal);
+    return this.refresh(dir, fetch, signal);
+  }
+
+  patch(dir: number, patch: ListingPatch): void {
+    this.#fetches.get(dir)?.patches.push(patch);
+    const listing = this.#listings.get(dir);
+    if (listing !== undefined) apply(listing, patch);
+  }
+
+  /** The next use asks the server. What is known stays as the fallback for `peek`. */
+  expire(dir: number): void {
+    const listing = this.#listings.get(dir);
+    if (listing !== undefined) listing.fetchedAt = Number.NEGATIVE_INFINITY;
+  }
+
+  drop(dir: number): void {
+    this.#listings.delete(dir);
+  }
+
+  #start(dir: number, fetch: FetchListing): Fetch {
+    const patches: ListingPatch[] = [];
+    const known = this.#listings.get(dir);
+    const startedAt = this.#now();
+    const promise = (async () => {
+      try {
+        const answer = await fetch(known?.id);
+        if (answer === "unchanged" && known !== undefined) {
+          known.fetchedAt = startedAt;
+          this.#listings.set(dir, known);
+          return { listing: known, changed: false };
+        }
+        const remote = answer === "unchanged" ? await fetch(undefined) : answer;
+        if (remote === "unchanged") throw new Error("the server answered 'unchanged' to a listing without validator");
+        const listing = new Listing(remote, startedAt);
+        for (const patch of patches) apply(listing, patch);
+        this.#listings.set(dir, listing);
+        return { listing, changed: true };
+      } finally {
+        this.#fetches.delete(dir);
+      }
+    })();
+    // Every waiter races the promise with its own signal; all may have left by the time it fails.
+    promise.catch(() => {});
+    return { promise, patches };
+  }
+}
+
+function apply(listing: Listing, patch: ListingPatch): void {
+  listing.id = undefined;
+  if (patch.set !== undefined) listing.entries.set(patch.set.name, patch.set);
+  else listing.entries.delete(patch.delete);
+}

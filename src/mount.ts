@@ -1,0 +1,196 @@
+/**
+ * The composition root: the one place that says `new` across rooms. Starts the parts from the server up to the kernel and stops
+ * them in reverse. Invariant: after `closed` everything that was written is on the server or in a named file on the local disk,
+ * and no timer, connection or spool folder of this mount is left. Called by the CLI and by programs through index.ts.
+ */
+import { BlockCache } from "./cache/block-cache.ts";
+import { ListingCache } from "./cache/listing-cache.ts";
+import { MAX_LISTED_ENTRIES, PARALLEL_COMMITS, RETRY_FIRST_MS, RETRY_MAX_MS } from "./cache/policy.ts";
+import { Adapter } from "./fuse/adapter.ts";
+import { kernelTransport } from "./fuse/kernel/kernel-transport.ts";
+import type { Session } from "./fuse/transport.ts";
+import { type Logger, silentLogger } from "./observe/log.ts";
+import { type MountOptions, parseMountOptions, type ResolvedMountOptions } from "./options.ts";
+import { Account } from "./seafile/account.ts";
+import { SeafileError } from "./seafile/errors.ts";
+import type { Library } from "./seafile/library.ts";
+import type { LibraryInfo } from "./seafile/types.ts";
+import { ErrnoError } from "./util/errno.ts";
+import { joinPath, normalizePath, splitPath } from "./util/paths.ts";
+import { BlockReader } from "./vfs/block-reader.ts";
+import { Directories } from "./vfs/directory.ts";
+import { FileStore } from "./vfs/file-store.ts";
+import { FileSystem } from "./vfs/filesystem.ts";
+import { LibraryRoot, uniqueNames } from "./vfs/library-root.ts";
+import { Locks } from "./vfs/locks.ts";
+import { Namespace } from "./vfs/namespace.ts";
+import { Superblock } from "./vfs/superblock.ts";
+import { Committer } from "./writeback/committer.ts";
+import { Spool } from "./writeback/spool.ts";
+
+/** How long the end of a mount tries to store what is pending before it keeps it locally, in milliseconds. */
+const DRAIN_MS = 60_000;
+
+export interface Mount {
+  /** Absolute path of the directory that shows the filesystem. */
+  readonly mountpoint: string;
+  /** Resolves when unmounted by anyone, after pending work. `unstored`: local files with what the server did not take. */
+  readonly closed: Promise<{ readonly unstored: readonly string[] }>;
+  /** Stores what is pending and unmounts; a busy mount point is detached, and programs that still use it get ENOTCONN. */
+  unmount(): Promise<void>;
+}
+
+/** What is shown at the mount point: a folder of one library, or all libraries of the account. */
+interface Target {
+  readonly library: Library | undefined;
+  readonly path: string | undefined;
+  readonly readOnly: boolean;
+  readonly label: string;
+}
+
+/**
+ * Mounts and returns once the kernel serves the directory. Rejects with SeafileError (server, token, "not-found" for the library)
+ * or ErrnoError (mounting itself); a rejected mount leaves nothing behind.
+ */
+export async function mount(options: MountOptions): Promise<Mount> {
+  const resolved = parseMountOptions(options);
+  const log = resolved.log ?? silentLogger();
+  const account = new Account({
+    server: resolved.server,
+    token: resolved.token,
+    log: log.child({ part: "seafile" }),
+    ...(resolved.fileServer === undefined ? {} : { fileServer: resolved.fileServer }),
+  });
+  try {
+    const { email } = await account.check();
+    const target = await findTarget(account, resolved);
+    const spool = await Spool.open(resolved.stateDir, log);
+    try {
+      return await serve({ resolved, log, account, target, spool, user: email });
+    } catch (error) {
+      await spool.close();
+      throw error;
+    }
+  } catch (error) {
+    await account.close();
+    throw error;
+  }
+}
+
+interface Parts {
+  readonly resolved: ResolvedMountOptions;
+  readonly log: Logger;
+  readonly account: Account;
+  readonly target: Target;
+  readonly spool: Spool;
+  readonly user: string;
+}
+
+async function serve(parts: Parts): Promise<Mount> {
+  const { resolved, log, account, target, spool } = parts;
+  const superblock = new Superblock(target.library, target.path, !target.readOnly);
+  const listings = new ListingCache({ lifetimeMs: resolved.refreshMs, maxEntries: MAX_LISTED_ENTRIES });
+  const libraries = target.library === undefined ? new LibraryRoot(account) : undefined;
+  const directories = new Directories(superblock, listings, libraries, log);
+  const locks = new Locks();
+  const committer = new Committer({
+    log,
+    user: parts.user,
+    parallel: PARALLEL_COMMITS,
+    retryFirstMs: RETRY_FIRST_MS,
+    retryMaxMs: RETRY_MAX_MS,
+  });
+  const reader = new BlockReader(new BlockCache(resolved.cacheSize));
+  const files = new FileStore({ superblock, directories, reader, spool, committer, locks, log });
+  const namespace = new Namespace(superblock, directories, files, locks);
+  const fileSystem = new FileSystem({ superblock, directories, namespace, files, account });
+  const { uid, gid, umask, allowOther, mountpoint } = resolved;
+  const { readOnly } = target;
+  const adapter = new Adapter({ fileSystem, uid, gid, umask, readOnly: resolved.readOnly, log });
+  const session = await kernelTransport(adapter, {
+    mountpoint,
+    fsname: `${new URL(resolved.server).host}:${target.label}`,
+    // A library that is shared read-only is mounted read-write and answers EROFS itself: its permission may change.
+    readOnly: resolved.readOnly,
+    allowOther,
+    defaultPermissions: allowOther,
+    extraOptions: resolved.fuseOptions,
+    log: log.child({ part: "fuse" }),
+  });
+  log.info({ mountpoint, readOnly: readOnly || resolved.readOnly }, `${target.label} is mounted on ${mountpoint}`);
+  return handle(parts, session, fileSystem);
+}
+
+function handle(parts: Parts, session: Session, fileSystem: FileSystem): Mount {
+  const { log, account, spool, resolved } = parts;
+  const drain = () => fileSystem.drain(AbortSignal.timeout(DRAIN_MS));
+  const closed = session.closed.then(async () => {
+    const unstored = await drain();
+    await spool.close();
+    await account.close();
+    log.info({ unstored }, `${resolved.mountpoint} is unmounted`);
+    return { unstored };
+  });
+  return {
+    mountpoint: resolved.mountpoint,
+    closed,
+    unmount: async () => {
+      await fileSystem.sync(AbortSignal.timeout(DRAIN_MS));
+      try {
+        await session.unmount();
+      } catch (error) {
+        if (!(error instanceof ErrnoError) || error.code !== "EBUSY") throw error;
+        log.warn({ mountpoint: resolved.mountpoint }, "files are still open below the mount point; it is detached");
+        await session.unmount({ lazy: true });
+        session.abort();
+      }
+      await closed;
+    },
+  };
+}
+
+/** "NAME", "NAME:/path" or a library id. A name with a colon is tried as a whole first. */
+async function findTarget(account: Account, options: ResolvedMountOptions): Promise<Target> {
+  const { library: wanted, readOnly } = options;
+  const infos = await account.libraries();
+  if (wanted === undefined) return { library: undefined, path: undefined, readOnly, label: "all libraries" };
+  const colon = wanted.indexOf(":/");
+  const whole = pick(infos, wanted);
+  const info = whole ?? (colon > 0 ? pick(infos, wanted.slice(0, colon)) : undefined);
+  if (info === undefined) {
+    throw new SeafileError(
+      "not-found",
+      `There is no library "${wanted}" in this account; "seamount libraries" lists them.`,
+    );
+  }
+  const library = account.library(info);
+  const path = whole === undefined ? normalizePath(wanted.slice(colon + 1)) : "/";
+  if (path !== "/") await assertFolder(library, path);
+  return {
+    library,
+    path,
+    readOnly: readOnly || !info.writable,
+    label: path === "/" ? info.name : `${info.name}:${path}`,
+  };
+}
+
+function pick(infos: readonly LibraryInfo[], wanted: string): LibraryInfo | undefined {
+  const byId = infos.find((info) => info.id === wanted);
+  if (byId !== undefined) return byId;
+  const same = infos.filter((info) => info.name === wanted);
+  if (same.length <= 1) return same[0] ?? [...uniqueNames(infos)].find(([, shown]) => shown === wanted)?.[0];
+  const shown = same.map((info) => `"${uniqueNames(infos).get(info)}"`).join(", ");
+  throw new SeafileError("not-found", `Several libraries are called "${wanted}"; say which one: ${shown}.`);
+}
+
+async function assertFolder(library: Library, path: string): Promise<void> {
+  const { parent, name } = splitPath(path);
+  const listing = await library.list(parent);
+  const entry = listing === "unchanged" ? undefined : listing.entries.find((candidate) => candidate.name === name);
+  if (entry?.kind !== "dir") {
+    throw new SeafileError(
+      "not-found",
+      `There is no folder ${joinPath(parent, name)} in the library "${library.info.name}".`,
+    );
+  }
+}

@@ -1,0 +1,148 @@
+/**
+ * Directories as programs see them: the server's listing plus what exists only here, as inodes.
+ * Invariants: a fresh listing answers without I/O, also that a name does not exist; a name from the server that no file name can
+ * be ("/", ".", "..", empty, NUL) never becomes an inode; what the server no longer lists loses its name here.
+ * Called by namespace, file-store and filesystem.
+ */
+import type { Listing, ListingCache } from "../cache/listing-cache.ts";
+import type { Logger } from "../observe/log.ts";
+import { toNfc } from "../seafile/names.ts";
+import type { ObjectId, RemoteEntry, RemoteListing } from "../seafile/types.ts";
+import { now } from "../util/timespec.ts";
+import { FsError } from "./errno.ts";
+import { type DirInode, type Ino, type Inode, isHeldHere, pathOf } from "./inode.ts";
+import type { LibraryRoot } from "./library-root.ts";
+import type { Superblock } from "./superblock.ts";
+
+/** One line of an open directory; `inode` makes (or finds) the inode when it is needed, undefined if it is gone by then. */
+export interface DirectoryLine {
+  readonly name: string;
+  readonly kind: "file" | "dir";
+  readonly ino: Ino;
+  inode(): Inode | undefined;
+}
+
+export class Directories {
+  readonly #superblock: Superblock;
+  readonly #listings: ListingCache;
+  readonly #libraries: LibraryRoot | undefined;
+  readonly #log: Logger;
+  readonly #warned = new Set<number>();
+
+  constructor(superblock: Superblock, listings: ListingCache, libraries: LibraryRoot | undefined, log: Logger) {
+    this.#superblock = superblock;
+    this.#listings = listings;
+    this.#libraries = libraries;
+    this.#log = log;
+  }
+
+  /** The inode of a name, or undefined. At most one request, none when the listing is fresh. */
+  async find(dir: DirInode, name: string, signal?: AbortSignal): Promise<Inode | undefined> {
+    const listing = await this.#listing(dir, signal);
+    // Programs may spell a name decomposed; the server composes every name that it stores.
+    return this.#take(dir, listing, name) ?? this.#take(dir, listing, toNfc(name));
+  }
+
+  async lines(dir: DirInode, signal?: AbortSignal): Promise<DirectoryLine[]> {
+    const listing = await this.#listing(dir, signal);
+    const lines: DirectoryLine[] = [];
+    for (const entry of listing.entries.values()) {
+      const ino = this.#superblock.promise(dir, entry.name);
+      lines.push({ name: entry.name, kind: entry.kind, ino, inode: () => this.#take(dir, listing, entry.name) });
+    }
+    for (const child of dir.children.values()) {
+      if (listing.entries.has(child.name) || !isHeldHere(child)) continue;
+      lines.push({ name: child.name, kind: child.kind, ino: child.ino, inode: () => child });
+    }
+    return lines;
+  }
+
+  /** Throws ENOTEMPTY unless the server, asked now, and this mount agree that nothing is in the directory. */
+  async assertEmpty(dir: DirInode, signal?: AbortSignal): Promise<void> {
+    const { listing } = await this.#listings.refreshAnew(dir.ino, (known) => this.#fetch(dir, known), signal);
+    const held = [...dir.children.values()].some(isHeldHere);
+    if (listing.entries.size > 0 || held) throw new FsError("ENOTEMPTY", `${dir.name} is not empty`);
+  }
+
+  /** Records a change of our own that the server has confirmed. */
+  added(dir: DirInode, entry: RemoteEntry): void {
+    this.#listings.patch(dir.ino, { set: entry });
+    this.#touch(dir);
+  }
+
+  /** Like added, for an entry whose name was there before: the directory itself did not change. */
+  replaced(dir: DirInode, entry: RemoteEntry): void {
+    this.#listings.patch(dir.ino, { set: entry });
+  }
+
+  removed(dir: DirInode, name: string): void {
+    this.#listings.patch(dir.ino, { delete: name });
+    this.#touch(dir);
+  }
+
+  /** What the listing last said of the name. */
+  entry(dir: DirInode, name: string): RemoteEntry | undefined {
+    return this.#listings.peek(dir.ino)?.entries.get(name);
+  }
+
+  /** The server is known to have something else than the listing says. */
+  expire(dir: DirInode): void {
+    this.#listings.expire(dir.ino);
+  }
+
+  forget(dir: DirInode): void {
+    this.#listings.drop(dir.ino);
+    this.#warned.delete(dir.ino);
+  }
+
+  #touch(dir: DirInode): void {
+    dir.mtime = now();
+    dir.ctime = dir.mtime;
+  }
+
+  async #listing(dir: DirInode, signal: AbortSignal | undefined): Promise<Listing> {
+    if (dir.unlinked) throw new FsError("ENOENT", `${dir.name} was removed`);
+    const fresh = this.#listings.fresh(dir.ino);
+    if (fresh !== undefined) return fresh;
+    const { listing, changed } = await this.#listings.refresh(dir.ino, (known) => this.#fetch(dir, known), signal);
+    if (changed) this.#reconcile(dir, listing);
+    return listing;
+  }
+
+  async #fetch(dir: DirInode, known: ObjectId | undefined): Promise<RemoteListing | "unchanged"> {
+    const answer = await (dir.library === undefined ? this.#libraries!.list() : dir.library.list(pathOf(dir), known));
+    if (answer === "unchanged") return answer;
+    const entries = answer.entries.filter((entry) => isFileName(entry.name));
+    const names = new Set(entries.map((entry) => entry.name));
+    if ((entries.length < answer.entries.length || names.size < entries.length) && !this.#warned.has(dir.ino)) {
+      this.#warned.add(dir.ino);
+      this.#log.warn(
+        { library: dir.library?.info.name, dir: dir.library === undefined ? "/" : pathOf(dir) },
+        "the server lists names here that are not file names, or one name twice; those entries are not shown",
+      );
+    }
+    return { ...answer, entries };
+  }
+
+  #take(dir: DirInode, listing: Listing, name: string): Inode | undefined {
+    const child = dir.children.get(name);
+    if (child !== undefined && isHeldHere(child)) return child;
+    const entry = listing.entries.get(name);
+    if (entry !== undefined) {
+      return this.#superblock.adopt(dir, entry, dir.library === undefined ? this.#libraries!.library(name) : undefined);
+    }
+    if (child !== undefined) this.#superblock.unlink(child);
+    return undefined;
+  }
+
+  #reconcile(dir: DirInode, listing: Listing): void {
+    for (const child of [...dir.children.values()]) {
+      if (!listing.entries.has(child.name) && !isHeldHere(child)) this.#superblock.unlink(child);
+    }
+    for (const name of dir.promised.keys()) if (!listing.entries.has(name)) dir.promised.delete(name);
+  }
+}
+
+function isFileName(name: string): boolean {
+  return name !== "" && name !== "." && name !== ".." && !name.includes("/") && !name.includes("\0");
+}

@@ -1,0 +1,286 @@
+/**
+ * The filesystem's operations in the words of the kernel, each a few lines over namespace, directory and file-store. Knows inodes
+ * and handles, no FUSE structures and no HTTP. Failures are thrown (FsError, SeafileError, disk errors); vfs/errno.ts maps them.
+ * Invariant: every handle given out is counted on its inode and uncounted exactly once, at its release. Called by fuse/adapter.ts.
+ */
+import { constants } from "node:fs";
+import { QUOTA_LIFETIME_MS } from "../cache/policy.ts";
+import type { Account } from "../seafile/account.ts";
+import type { Library } from "../seafile/library.ts";
+import type { Quota } from "../seafile/types.ts";
+import { now, type Timespec } from "../util/timespec.ts";
+import { ReadCursor } from "./block-reader.ts";
+import type { Directories, DirectoryLine } from "./directory.ts";
+import { FsError } from "./errno.ts";
+import type { FileStore } from "./file-store.ts";
+import { HandleTable } from "./handle-table.ts";
+import type { DirInode, FileInode, Inode } from "./inode.ts";
+import { assertWritable, type Namespace, type Place } from "./namespace.ts";
+import type { Superblock } from "./superblock.ts";
+
+const { O_RDONLY, O_WRONLY, O_TRUNC } = constants;
+const O_ACCMODE = 3;
+const FALLOC_FL_KEEP_SIZE = 1;
+
+interface FileHandle {
+  readonly inode: FileInode;
+  readonly writes: boolean;
+  readonly cursor: ReadCursor;
+}
+
+interface DirHandle {
+  readonly dir: DirInode;
+  lines: readonly DirectoryLine[];
+}
+
+export interface OpenResult {
+  readonly fh: number;
+  readonly keepCache: boolean;
+}
+
+/** What setattr may change; absent means unchanged. Times are resolved by the caller ("now"). */
+export interface Changes {
+  readonly mode?: number;
+  readonly size?: number;
+  readonly atime?: Timespec;
+  readonly mtime?: Timespec;
+  readonly fh?: number;
+}
+
+export interface FileSystemParts {
+  readonly superblock: Superblock;
+  readonly directories: Directories;
+  readonly namespace: Namespace;
+  readonly files: FileStore;
+  readonly account: Account;
+}
+
+export class FileSystem {
+  readonly #superblock: Superblock;
+  readonly #directories: Directories;
+  readonly #namespace: Namespace;
+  readonly #files: FileStore;
+  readonly #account: Account;
+  readonly #openFiles = new HandleTable<FileHandle>();
+  readonly #openDirs = new HandleTable<DirHandle>();
+  readonly #quotas = new Map<Library | undefined, { readonly quota: Quota; readonly at: number }>();
+
+  constructor(parts: FileSystemParts) {
+    this.#superblock = parts.superblock;
+    this.#directories = parts.directories;
+    this.#namespace = parts.namespace;
+    this.#files = parts.files;
+    this.#account = parts.account;
+  }
+
+  /** The kernel was told of the inode once more. */
+  remember(inode: Inode): void {
+    inode.nlookup++;
+  }
+
+  forget(ino: number, nlookup: number): void {
+    this.#superblock.forget(ino, nlookup);
+  }
+
+  inode(ino: number): Inode {
+    const inode = this.#superblock.get(ino);
+    if (inode === undefined) throw new FsError("ESTALE", `inode ${ino} is not known any more`);
+    return inode;
+  }
+
+  sizeOf(inode: Inode): number {
+    return inode.kind === "file" ? this.#files.sizeOf(inode) : 0;
+  }
+
+  lookup(parent: number, name: string, signal: AbortSignal): Promise<Inode> {
+    return this.#namespace.lookup(this.#dir(parent), name, signal);
+  }
+
+  async setattr(ino: number, changes: Changes, signal: AbortSignal): Promise<Inode> {
+    const inode = this.inode(ino);
+    if (changes.size !== undefined) await this.#truncate(inode, changes.size, changes.fh, signal);
+    if (changes.mode !== undefined) inode.mode = changes.mode & 0o777;
+    if (changes.mode !== undefined || changes.atime !== undefined) inode.ctime = now();
+    if (changes.atime !== undefined) inode.atime = changes.atime;
+    if (changes.mtime !== undefined) {
+      if (inode.kind === "file") await this.#files.setMtime(inode, changes.mtime, signal);
+      else {
+        inode.mtime = changes.mtime;
+        inode.ctime = now();
+      }
+    }
+    return inode;
+  }
+
+  /** A new file that is stored at once (mknod has no close to wait for). */
+  async mknod(parent: number, name: string, mode: number, signal: AbortSignal): Promise<Inode> {
+    const inode = await this.#namespace.create(this.#dir(parent), name, signal);
+    inode.mode = mode;
+    await this.#files.commit(inode, signal);
+    return inode;
+  }
+
+  async mkdir(parent: number, name: string, mode: number, signal: AbortSignal): Promise<Inode> {
+    const inode = await this.#namespace.mkdir(this.#dir(parent), name, signal);
+    inode.mode = mode;
+    return inode;
+  }
+
+  unlink(parent: number, name: string, signal: AbortSignal): Promise<void> {
+    return this.#namespace.unlink(this.#dir(parent), name, signal);
+  }
+
+  rmdir(parent: number, name: string, signal: AbortSignal): Promise<void> {
+    return this.#namespace.rmdir(this.#dir(parent), name, signal);
+  }
+
+  rename(
+    from: { readonly parent: number; readonly name: string },
+    to: { readonly parent: number; readonly name: string },
+    noReplace: boolean,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const place = (at: { readonly parent: number; readonly name: string }): Place => ({
+      dir: this.#dir(at.parent),
+      name: at.name,
+    });
+    return this.#namespace.rename(place(from), place(to), noReplace, signal);
+  }
+
+  async open(ino: number, flags: number, signal: AbortSignal): Promise<OpenResult> {
+    const inode = this.#file(ino);
+    const access = flags & O_ACCMODE;
+    const writes = access !== O_RDONLY;
+    const truncates = (flags & O_TRUNC) !== 0;
+    if (writes || truncates) assertWritable(inode);
+    // A writer that truncates, or only writes, needs no bytes of the version; a reader must be able to get all of them.
+    if (access !== O_WRONLY && !truncates) await this.#files.pin(inode, signal);
+    const opened = this.#addHandle(inode, writes);
+    try {
+      if (truncates) await this.#files.truncate(inode, 0, signal);
+    } catch (error) {
+      await this.release(opened.fh);
+      throw error;
+    }
+    return opened;
+  }
+
+  async create(
+    parent: number,
+    name: string,
+    mode: number,
+    signal: AbortSignal,
+  ): Promise<{ readonly inode: FileInode; readonly open: OpenResult }> {
+    const inode = await this.#namespace.create(this.#dir(parent), name, signal);
+    inode.mode = mode;
+    return { inode, open: this.#addHandle(inode, true) };
+  }
+
+  read(fh: number, offset: number, size: number, signal: AbortSignal): Promise<readonly Uint8Array[]> {
+    const { inode, cursor } = this.#openFiles.get(fh);
+    return this.#files.read(inode, cursor, offset, offset + size, signal);
+  }
+
+  async write(fh: number, offset: number, data: Uint8Array, signal: AbortSignal): Promise<number> {
+    const { inode } = this.#openFiles.get(fh);
+    // O_APPEND is the kernel's: it sends the offset. Pages of a shared mapping may come through any handle of the file.
+    await this.#files.write(inode, offset, data, signal);
+    return data.length;
+  }
+
+  /** close(2) and fsync(2) answer only when the server has the content, with the reason when it does not take it. */
+  async store(fh: number, signal: AbortSignal): Promise<void> {
+    const { inode } = this.#openFiles.get(fh);
+    await this.#files.commit(inode, signal);
+  }
+
+  async release(fh: number): Promise<void> {
+    const { inode, writes, cursor } = this.#openFiles.take(fh);
+    this.#files.release(cursor);
+    inode.handles--;
+    if (writes) inode.writers--;
+    if (inode.writers === 0) {
+      // Pages of a shared mapping may have been written after the last close; nobody is left to be told of a failure here.
+      if (inode.modified && !inode.unlinked) await this.#files.commit(inode).catch(() => {});
+      else await this.#files.settle(inode);
+    }
+    this.#superblock.evictIfUnused(inode);
+  }
+
+  /** fallocate(2): mode 0 makes the file at least so long; space itself is not reserved anywhere. */
+  async fallocate(fh: number, offset: number, length: number, mode: number, signal: AbortSignal): Promise<void> {
+    const { inode } = this.#openFiles.get(fh);
+    if ((mode & ~FALLOC_FL_KEEP_SIZE) !== 0) throw new FsError("EOPNOTSUPP", "only plain allocation is known");
+    if (mode === 0 && offset + length > this.#files.sizeOf(inode)) {
+      await this.#files.truncate(inode, offset + length, signal);
+    }
+  }
+
+  async opendir(ino: number, signal: AbortSignal): Promise<number> {
+    const dir = this.#dir(ino);
+    return this.#openDirs.add({ dir, lines: await this.#directories.lines(dir, signal) });
+  }
+
+  /** The directory as of opendir, or of the last rewinddir. */
+  async lines(
+    fh: number,
+    rewound: boolean,
+    signal: AbortSignal,
+  ): Promise<{ readonly dir: DirInode; readonly lines: readonly DirectoryLine[] }> {
+    const handle = this.#openDirs.get(fh);
+    if (rewound) handle.lines = await this.#directories.lines(handle.dir, signal);
+    return handle;
+  }
+
+  releasedir(fh: number): void {
+    this.#openDirs.take(fh);
+  }
+
+  /** Quota of the library's owner, or of the account at the top of a mount of all libraries. */
+  async quota(ino: number, signal: AbortSignal): Promise<Quota> {
+    const { library } = this.inode(ino);
+    const known = this.#quotas.get(library);
+    if (known !== undefined && Date.now() - known.at < QUOTA_LIFETIME_MS) return known.quota;
+    const quota = await (library ?? this.#account).quota(signal);
+    this.#quotas.set(library, { quota, at: Date.now() });
+    return quota;
+  }
+
+  /** Tries to store what is pending now, open files included; failures are left to drain. */
+  sync(signal?: AbortSignal): Promise<void> {
+    return this.#files.sync(signal);
+  }
+
+  /** Stores what is pending; what cannot be stored is kept locally, and the places are returned. */
+  drain(signal?: AbortSignal): Promise<string[]> {
+    return this.#files.drain(signal);
+  }
+
+  async #truncate(inode: Inode, size: number, fh: number | undefined, signal: AbortSignal): Promise<void> {
+    if (inode.kind === "dir") throw new FsError("EISDIR", `${inode.name} is a directory`);
+    assertWritable(inode);
+    await this.#files.truncate(inode, size, signal);
+    // truncate(2) by path has no close that would store it.
+    if (fh === undefined && inode.writers === 0) await this.#files.commit(inode, signal);
+  }
+
+  #addHandle(inode: FileInode, writes: boolean): OpenResult {
+    inode.handles++;
+    if (writes) inode.writers++;
+    const keepCache = !inode.pagesStale;
+    inode.pagesStale = false;
+    return { fh: this.#openFiles.add({ inode, writes, cursor: new ReadCursor() }), keepCache };
+  }
+
+  #dir(ino: number): DirInode {
+    const inode = this.inode(ino);
+    if (inode.kind !== "dir") throw new FsError("ENOTDIR", `${inode.name} is not a directory`);
+    return inode;
+  }
+
+  #file(ino: number): FileInode {
+    const inode = this.inode(ino);
+    if (inode.kind !== "file") throw new FsError("EISDIR", `${inode.name} is a directory`);
+    return inode;
+  }
+}

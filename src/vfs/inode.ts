@@ -1,0 +1,101 @@
+/**
+ * What an inode is: the identity of a file or directory over renames. Names and parents are facts about where it is now;
+ * content is an immutable version (or a dirty file), never part of the identity.
+ * Invariants: an inode is in `parent.children` under `name` unless it is unlinked; a file has a version, a dirty file, or both;
+ * `baseId` is what the server is believed to have at the inode's path (null: nothing).
+ * The superblock creates and places inodes; directory, namespace and file-store change the rest.
+ */
+import type { Library } from "../seafile/library.ts";
+import type { ObjectId } from "../seafile/types.ts";
+import type { Brand } from "../util/brand.ts";
+import { joinPath } from "../util/paths.ts";
+import type { Timespec } from "../util/timespec.ts";
+import type { DirtyFile } from "../writeback/dirty-file.ts";
+
+/** A positive integer below 2^53, never reused while the mount lives. The root is 1, as the kernel has it (FUSE_ROOT_ID). */
+export type Ino = Brand<number, "Ino">;
+export const ROOT_INO = 1 as Ino;
+
+interface Common {
+  readonly ino: Ino;
+  parent: DirInode | null;
+  name: string;
+  /** How many times the kernel was told of the inode and has not yet forgotten it. */
+  nlookup: number;
+  /** Removed or replaced: reachable through open handles only. */
+  unlinked: boolean;
+  writable: boolean;
+  /** Last modification as the server has it (directories) or had it when the version was stored (files). */
+  serverMtime: number;
+  /** Set by a program (utimensat, chmod, writing): stands above what the server says for as long as the mount lives. */
+  mtime: Timespec | undefined;
+  atime: Timespec | undefined;
+  ctime: Timespec | undefined;
+  /** Permission bits set by chmod; the server keeps none. */
+  mode: number | undefined;
+}
+
+export interface DirInode extends Common {
+  readonly kind: "dir";
+  readonly children: Map<string, Inode>;
+  /** Numbers promised by readdir for names whose inode does not exist yet. */
+  readonly promised: Map<string, Ino>;
+  /** undefined: the account's root, whose entries are libraries. */
+  readonly library: Library | undefined;
+  /** For the top directory of a library: its path there ("/" or a sub-folder). undefined elsewhere. */
+  readonly top: string | undefined;
+}
+
+export interface FileVersionState {
+  readonly id: ObjectId;
+  readonly size: number;
+}
+
+export interface FileInode extends Common {
+  readonly kind: "file";
+  readonly library: Library;
+  /** The stored content; null while the file exists only here. */
+  version: FileVersionState | null;
+  /** Which version the server is expected to have at the path; differs from `version` after renaming a new file onto a stored one. */
+  baseId: ObjectId | null;
+  /** Present while anybody has the file open for writing, or while it is not stored. */
+  dirty: DirtyFile | undefined;
+  /** The dirty file (or the time) differs from what the server has. */
+  modified: boolean;
+  /** Counts changes, so that a commit knows whether what it stored is still all there is. */
+  generation: number;
+  /** Open handles, and those of them that may write. */
+  handles: number;
+  writers: number;
+  /** The kernel's pages belong to an older version: the next open drops them. */
+  pagesStale: boolean;
+  /** An upload to the path may have happened although no answer says so. */
+  perhapsStored: boolean;
+  /** Aborts the upload that is under way. */
+  upload: AbortController | undefined;
+}
+
+export type Inode = DirInode | FileInode;
+
+/** Whether the server knows nothing of the inode's name yet. */
+function isLocalOnly(inode: Inode): boolean {
+  return inode.kind === "file" && inode.version === null && inode.baseId === null;
+}
+
+/** Whether what this mount has of the file must survive what the server says about its name. */
+export function isHeldHere(inode: Inode): boolean {
+  return inode.kind === "file" && (inode.dirty !== undefined || inode.writers > 0 || isLocalOnly(inode));
+}
+
+/** The inode's absolute path in its library. Only for inodes inside a library. */
+export function pathOf(inode: Inode): string {
+  if (inode.kind === "dir" && inode.top !== undefined) return inode.top;
+  if (inode.parent === null) throw new Error(`inode ${inode.ino} is in no library`);
+  return joinPath(pathOf(inode.parent), inode.name);
+}
+
+/** Whether `dir` is `inode` or lies below it. */
+export function isWithin(dir: DirInode, inode: Inode): boolean {
+  for (let at: DirInode | null = dir; at !== null; at = at.parent) if (at === inode) return true;
+  return false;
+}

@@ -1,0 +1,219 @@
+/**
+ * The inode table and the tree over it: creates inodes, puts them under names, moves and removes them, forgets them.
+ * Invariants: one inode per (directory, name); an inode number never means two files; nothing that holds unstored data or an
+ * open handle, or that a program gave times or a mode, is forgotten. Pure memory, no I/O. Called by directory, namespace, filesystem.
+ */
+import type { Library } from "../seafile/library.ts";
+import type { RemoteEntry } from "../seafile/types.ts";
+import { now } from "../util/timespec.ts";
+import { type DirInode, type FileInode, type Ino, type Inode, isHeldHere, ROOT_INO } from "./inode.ts";
+
+export class Superblock {
+  readonly root: DirInode;
+  readonly #inodes = new Map<number, Inode>();
+  #next = ROOT_INO + 1;
+
+  /** `library` undefined: the root shows libraries; else it is the folder `top` of that library. */
+  constructor(library: Library | undefined, top: string | undefined, writable: boolean) {
+    this.root = newDir(ROOT_INO, null, "", { library, top, writable, mtime: Math.floor(Date.now() / 1000) });
+    this.#inodes.set(ROOT_INO, this.root);
+  }
+
+  get size(): number {
+    return this.#inodes.size;
+  }
+
+  get(ino: number): Inode | undefined {
+    return this.#inodes.get(ino);
+  }
+
+  all(): IterableIterator<Inode> {
+    return this.#inodes.values();
+  }
+
+  /** The number that `name` has or will have, without making an inode. */
+  promise(dir: DirInode, name: string): Ino {
+    const known = dir.children.get(name)?.ino ?? dir.promised.get(name);
+    if (known !== undefined) return known;
+    const ino = this.#next++ as Ino;
+    dir.promised.set(name, ino);
+    return ino;
+  }
+
+  /**
+   * The inode for an entry of a listing: the old one if name and kind match, else a new one. A file that was changed by
+   * somebody else is updated in place, unless it is open for reading: then the open one keeps its version and its number and the
+   * name gets a new inode, as if the file had been replaced by a rename. What is held here stays as it is.
+   */
+  adopt(dir: DirInode, entry: RemoteEntry, library?: Library): Inode {
+    const present = dir.children.get(entry.name);
+    if (present === undefined) return this.#place(dir, entry, library);
+    if (isHeldHere(present)) return present;
+    if (
+      present.kind !== entry.kind ||
+      (present.kind === "dir" && library !== undefined && present.library !== library)
+    ) {
+      this.unlink(present);
+      return this.#place(dir, entry, library);
+    }
+    if (present.kind === "file" && present.version?.id !== entry.id) {
+      if (present.handles > 0) {
+        this.unlink(present);
+        return this.#place(dir, entry, library);
+      }
+      present.version = { id: entry.id, size: entry.size };
+      present.baseId = entry.id;
+      present.pagesStale = true;
+      present.mtime = undefined;
+      present.ctime = undefined;
+    }
+    present.serverMtime = entry.mtime;
+    present.writable = entry.writable;
+    return present;
+  }
+
+  /** A file that exists only here until it is committed. */
+  createFile(dir: DirInode, name: string): FileInode {
+    const at = now();
+    const inode: FileInode = {
+      ...common(this.#takePromised(dir, name), dir, name, true, at.sec),
+      kind: "file",
+      library: dir.library!,
+      version: null,
+      baseId: null,
+      dirty: undefined,
+      modified: false,
+      generation: 0,
+      handles: 0,
+      writers: 0,
+      pagesStale: false,
+      perhapsStored: false,
+      upload: undefined,
+      mtime: at,
+    };
+    this.#inodes.set(inode.ino, inode);
+    dir.children.set(name, inode);
+    return inode;
+  }
+
+  /** Puts the inode under another name; what was there is unlinked. The number stays. */
+  move(inode: Inode, newParent: DirInode, newName: string): void {
+    const replaced = newParent.children.get(newName);
+    if (replaced !== undefined && replaced !== inode) this.unlink(replaced);
+    this.#detach(inode);
+    inode.parent = newParent;
+    inode.name = newName;
+    newParent.promised.delete(newName);
+    newParent.children.set(newName, inode);
+  }
+
+  /** Takes the inode out of the tree; it lives on for its handles and until the kernel forgets it. */
+  unlink(inode: Inode): void {
+    this.#detach(inode);
+    inode.unlinked = true;
+    if (inode.kind === "dir")
+      for (const child of [...inode.children.values()]) if (!isHeldHere(child)) this.unlink(child);
+    this.#evict(inode);
+  }
+
+  forget(ino: number, nlookup: number): void {
+    const inode = this.#inodes.get(ino);
+    if (inode === undefined) return;
+    inode.nlookup = Math.max(0, inode.nlookup - nlookup);
+    this.#evict(inode);
+  }
+
+  /** Lets go of an inode that nobody needs. Call after releasing a handle or dropping a dirty file. */
+  evictIfUnused(inode: Inode): void {
+    this.#evict(inode);
+  }
+
+  #place(dir: DirInode, entry: RemoteEntry, library: Library | undefined): Inode {
+    const ino = this.#takePromised(dir, entry.name);
+    const inode: Inode =
+      entry.kind === "dir"
+        ? newDir(ino, dir, entry.name, {
+            library: library ?? dir.library,
+            top: library === undefined ? undefined : "/",
+            writable: entry.writable,
+            mtime: entry.mtime,
+          })
+        : {
+            ...common(ino, dir, entry.name, entry.writable, entry.mtime),
+            kind: "file",
+            library: dir.library!,
+            version: { id: entry.id, size: entry.size },
+            baseId: entry.id,
+            dirty: undefined,
+            modified: false,
+            generation: 0,
+            handles: 0,
+            writers: 0,
+            pagesStale: false,
+            perhapsStored: false,
+            upload: undefined,
+          };
+    this.#inodes.set(ino, inode);
+    dir.children.set(entry.name, inode);
+    return inode;
+  }
+
+  #takePromised(dir: DirInode, name: string): Ino {
+    const ino = this.promise(dir, name);
+    dir.promised.delete(name);
+    // The name's present inode may be held by handles: it was detached before, so its number is never taken again here.
+    return this.#inodes.has(ino) ? (this.#next++ as Ino) : ino;
+  }
+
+  #detach(inode: Inode): void {
+    if (inode.parent?.children.get(inode.name) === inode) inode.parent.children.delete(inode.name);
+  }
+
+  #evict(inode: Inode): void {
+    if (inode.nlookup > 0 || inode === this.root || !this.#inodes.has(inode.ino)) return;
+    if (inode.kind === "file" && (inode.handles > 0 || inode.modified || inode.dirty !== undefined)) return;
+    if (inode.kind === "dir" && inode.children.size > 0 && !inode.unlinked) return;
+    const remembers = inode.mtime ?? inode.atime ?? inode.mode;
+    if (remembers !== undefined && !inode.unlinked) return;
+    this.#inodes.delete(inode.ino);
+    if (inode.parent?.children.get(inode.name) === inode) {
+      inode.parent.children.delete(inode.name);
+      inode.parent.promised.set(inode.name, inode.ino);
+    }
+    if (inode.parent !== null && !inode.unlinked) this.#evict(inode.parent);
+  }
+}
+
+interface NewDir {
+  readonly library: Library | undefined;
+  readonly top: string | undefined;
+  readonly writable: boolean;
+  readonly mtime: number;
+}
+
+function newDir(ino: Ino, parent: DirInode | null, name: string, facts: NewDir): DirInode {
+  return {
+    ...common(ino, parent, name, facts.writable, facts.mtime),
+    kind: "dir",
+    children: new Map(),
+    promised: new Map(),
+    library: facts.library,
+    top: facts.top,
+  };
+}
+
+function common(ino: Ino, parent: DirInode | null, name: string, writable: boolean, serverMtime: number) {
+  return {
+    ino,
+    parent,
+    name,
+    nlookup: 0,
+    unlinked: false,
+    writable,
+    serverMtime,
+    mtime: undefined,
+    atime: undefined,
+    ctime: undefined,
+    mode: undefined,
+  };
+}
