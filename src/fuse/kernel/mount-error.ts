@@ -1,0 +1,21 @@
+/**
+ * Why a mount could not be made or ended, for the command line to explain.
+ * Invariant: `message` is one or two sentences for the user; the helper program's own words are in it.
+ * Thrown by mount-helper.ts, mountpoint.ts and receive-fd.ts.
+ */
+
+/**
+ * fuse-missing: no /dev/fuse or no helper program. permission: /dev/fuse or the mount point is closed to this user.
+ * mountpoint: it does not exist, is no directory, or is taken. ffi-missing: koffi is not installed. refused: anything else.
+ */
+export type MountErrorReason = "fuse-missing" | "permission" | "mountpoint" | "ffi-missing" | "refused";
+
+export class MountError extends Error {
+  override readonly name = "MountError";
+  readonly reason: MountErrorReason;
+
+  constructor(reason: MountErrorReason, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.reason = reason;
+  }
+}

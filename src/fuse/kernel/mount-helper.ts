@@ -1,0 +1,124 @@
+/**
+ * Mounts and unmounts through the system's helper programs: mount and umount for root, fusermount3 for everybody else.
+ * Invariants: no shell; the path and fsname are always separate arguments after "--" or escaped in one option; the helper's
+ * own message becomes the error's. Called by kernel-transport.ts, mountpoint.ts and the command line.
+ */
+import { close, open } from "node:fs";
+import { promisify } from "node:util";
+import { ErrnoError } from "../../util/errno.ts";
+import type { TransportOptions } from "../transport.ts";
+import { S_IFDIR } from "./abi.ts";
+import { MountError } from "./mount-error.ts";
+import { SEAMOUNT_TYPE } from "./mountinfo.ts";
+import { openFdSocket } from "./receive-fd.ts";
+import { type HelperResult, runHelper } from "./run-helper.ts";
+
+export type MountOptions = Omit<TransportOptions, "log">;
+
+const SUBTYPE = SEAMOUNT_TYPE.slice("fuse.".length);
+const FUSERMOUNTS = ["fusermount3", "fusermount"] as const;
+
+const isRoot = () => process.geteuid?.() === 0;
+
+/** Mounts at `options.mountpoint` and returns the open /dev/fuse. The kernel sends requests from then on. Throws MountError. */
+export function mountFuse(options: MountOptions): Promise<number> {
+  return isRoot() ? mountAsRoot(options) : mountAsUser(options);
+}
+
+/** Unmounts what is mounted at `path`. Throws ErrnoError EBUSY while it is in use and not `lazy`, else MountError. */
+export async function unmountPath(path: string, options: { readonly lazy?: boolean } = {}): Promise<void> {
+  const result = await (isRoot()
+    ? // Neither other helpers nor a look at the path itself, which a dead mount would not survive.
+      runHelper("umount", ["-i", "-c", ...(options.lazy ? ["-l"] : []), "--", path])
+    : runFusermount(["-u", ...(options.lazy ? ["-z"] : []), "--", path]));
+  if (result === undefined) throw helperMissing(isRoot() ? "umount" : "fusermount3");
+  if (result.status === 0) return;
+  if (/busy/i.test(result.stderr)) throw new ErrnoError("EBUSY", `${path} is in use: ${result.stderr}`);
+  throw new MountError("refused", `Unmounting ${path} failed: ${messageOf(result)}`);
+}
+
+async function mountAsRoot(options: MountOptions): Promise<number> {
+  const fd = await promisify(open)("/dev/fuse", "r+").catch((cause: unknown) => {
+    const message =
+      "/dev/fuse cannot be opened. Load the kernel module (modprobe fuse) or give the container the device.";
+    throw new MountError("fuse-missing", message, { cause });
+  });
+  const data = [
+    "fd=3",
+    `rootmode=${S_IFDIR.toString(8)}`,
+    `user_id=${process.geteuid!()}`,
+    `group_id=${process.getegid!()}`,
+    ...mountFlags(options),
+  ];
+  try {
+    const args = ["-i", "-t", SEAMOUNT_TYPE, "-o", data.join(","), "--", options.fsname, options.mountpoint];
+    const result = await runHelper("mount", args, { fd3: fd });
+    if (result === undefined) throw helperMissing("mount");
+    if (result.status !== 0) throw mountFailed(options.mountpoint, result);
+    return fd;
+  } catch (error) {
+    close(fd);
+    throw error;
+  }
+}
+
+async function mountAsUser(options: MountOptions): Promise<number> {
+  const socket = await openFdSocket();
+  try {
+    const data = [...mountFlags(options), `subtype=${SUBTYPE}`, `fsname=${escapeOption(options.fsname)}`];
+    const args = ["-o", data.join(","), "--", options.mountpoint];
+    const result = await runFusermount(args, { fd3: socket.childFd, env: { _FUSE_COMMFD: "3" } });
+    if (result === undefined) throw helperMissing("fusermount3");
+    const fd = result.status === 0 ? socket.receive() : undefined;
+    if (fd === undefined) throw mountFailed(options.mountpoint, result);
+    return fd;
+  } finally {
+    socket.close();
+  }
+}
+
+/** What the caller asked for in the words of mount(8); later options override earlier ones. */
+function mountFlags(options: MountOptions): readonly string[] {
+  return [
+    "nosuid",
+    "nodev",
+    ...(options.readOnly ? ["ro"] : []),
+    ...(options.defaultPermissions ? ["default_permissions"] : []),
+    ...(options.allowOther ? ["allow_other"] : []),
+    ...options.extraOptions,
+  ];
+}
+
+/** In fusermount3's options a comma ends an option and a backslash takes the next character as it is. */
+export function escapeOption(text: string): string {
+  return text.replace(/[\\,]/g, "\\$&");
+}
+
+async function runFusermount(
+  args: readonly string[],
+  options?: Parameters<typeof runHelper>[2],
+): Promise<HelperResult | undefined> {
+  for (const program of FUSERMOUNTS) {
+    const result = await runHelper(program, args, options);
+    if (result !== undefined) return result;
+  }
+  return undefined;
+}
+
+function helperMissing(program: string): MountError {
+  return new MountError("fuse-missing", `The program ${program} was not found. Install the package fuse3.`);
+}
+
+const messageOf = (result: HelperResult) => result.stderr || `the helper ended with status ${result.status}`;
+
+function mountFailed(mountpoint: string, result: HelperResult): MountError {
+  const message = `Mounting at ${mountpoint} failed: ${messageOf(result)}`;
+  if (/\/dev\/fuse: (Permission|Operation)/.test(result.stderr)) {
+    return new MountError(
+      "permission",
+      `${message}. /dev/fuse must be readable and writable for you (chmod 0666 /dev/fuse).`,
+    );
+  }
+  if (/\/dev\/fuse|device not found/.test(result.stderr)) return new MountError("fuse-missing", message);
+  return new MountError(/permission|allowed|permitted/i.test(result.stderr) ? "permission" : "refused", message);
+}

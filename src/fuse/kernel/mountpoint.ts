@@ -1,0 +1,66 @@
+/**
+ * Is this directory fit to be mounted on? Recognises and removes the stale mount that a crashed seamount left behind.
+ * Invariant: never waits for ever on a dead or hung mount: whatever could touch one runs in a child process that is killed
+ * after a time, or asks /proc instead. Called by kernel-transport.ts before mounting.
+ */
+import { realpath, stat } from "node:fs/promises";
+import type { Logger } from "../../observe/log.ts";
+import { MountError } from "./mount-error.ts";
+import { unmountPath } from "./mount-helper.ts";
+import { mountAt, SEAMOUNT_TYPE } from "./mountinfo.ts";
+import { runHelper } from "./run-helper.ts";
+
+/** How long a mount may take to answer one stat before it counts as hung, in milliseconds. */
+const ANSWERS_WITHIN_MS = 5000;
+/** Crashed mounts may be stacked; more than this many are somebody else's problem. */
+const MOST_STACKED = 8;
+
+/** The real path of a directory that can be mounted on now. Throws MountError. */
+export async function prepareMountpoint(path: string, log: Logger): Promise<string> {
+  const real = await realpath(path).catch((error: unknown) => {
+    throw new MountError("mountpoint", `The mount point ${path} ${whatIsWrong(error)}.`, { cause: error });
+  });
+  for (let stacked = 0; stacked < MOST_STACKED; stacked++) {
+    if ((await mountAt(real))?.type !== SEAMOUNT_TYPE) break;
+    const state = await probe(real);
+    if (state !== "dead") {
+      const hint = state === "hung" ? `does not answer (unmount it with: umount -l ${real})` : "is mounted already";
+      throw new MountError("mountpoint", `A seamount at ${real} ${hint}.`);
+    }
+    await unmountPath(real, { lazy: true });
+    log.warn({ mountpoint: real }, "removed the stale mount of a seamount that had crashed");
+  }
+  await checkDirectory(real);
+  return real;
+}
+
+/** alive: answers, or refuses us (which takes a living server's options). dead: its server is gone (ENOTCONN). */
+async function probe(path: string): Promise<"alive" | "dead" | "hung"> {
+  const result = await runHelper("stat", ["-c", "%i", "--", path], { timeoutMs: ANSWERS_WITHIN_MS });
+  if (result === undefined) throw new MountError("refused", "The program stat was not found.");
+  if (result.status === null) return "hung";
+  return /not connected|connection abort/i.test(result.stderr) ? "dead" : "alive";
+}
+
+async function checkDirectory(path: string): Promise<void> {
+  const info = await stat(path).catch((error: unknown) => {
+    throw new MountError("mountpoint", `The mount point ${path} ${whatIsWrong(error)}.`, { cause: error });
+  });
+  if (!info.isDirectory()) throw new MountError("mountpoint", `The mount point ${path} is not a directory.`);
+}
+
+function whatIsWrong(error: unknown): string {
+  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  switch (code) {
+    case "ENOENT":
+      return "does not exist";
+    case "ENOTDIR":
+      return "is not a directory";
+    case "EACCES":
+      return "cannot be reached with your permissions";
+    case "ENOTCONN":
+      return "lies in a mount whose program has crashed";
+    default:
+      return `cannot be used (${String(code ?? error)})`;
+  }
+}

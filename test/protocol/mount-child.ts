@@ -1,0 +1,55 @@
+/**
+ * Mounts MemoryOperations at argv[2] with the options in argv[3] (JSON) and answers to lines on stdin, because the process
+ * that serves a mount must never touch it: the tests do that from outside. Started by mount-process.ts.
+ */
+import { createInterface } from "node:readline";
+import { kernelTransport } from "../../src/fuse/kernel/kernel-transport.ts";
+import type { TransportOptions } from "../../src/fuse/transport.ts";
+import { createLogger } from "../../src/observe/log.ts";
+import { MemoryOperations } from "./memory-operations.ts";
+
+const operations = new MemoryOperations({ ttlMs: 60_000 });
+const say = (event: unknown) => process.stdout.write(`${JSON.stringify(event)}\n`);
+
+try {
+  const options = JSON.parse(process.argv[3] ?? "{}") as Partial<TransportOptions>;
+  const session = await kernelTransport(operations, {
+    mountpoint: process.argv[2]!,
+    fsname: "memory",
+    readOnly: false,
+    allowOther: false,
+    defaultPermissions: false,
+    extraOptions: [],
+    log: createLogger({ level: "info" }),
+    ...options,
+  });
+  say({ event: "mounted", capabilities: session.capabilities });
+  void session.closed.then(() => {
+    say({ event: "closed", destroyed: operations.destroyed });
+    process.stdin.destroy();
+  });
+  for await (const line of createInterface({ input: process.stdin })) {
+    const [command, ...args] = line.split(" ");
+    if (command === "unmount") {
+      const outcome = session.unmount({ lazy: args[0] === "lazy" });
+      await outcome.then(
+        () => say({ event: "unmounted" }),
+        (error: { code?: string; message: string }) => say({ event: "refused", code: error.code, message: error.message }),
+      );
+    } else if (command === "abort") session.abort();
+    else if (command === "exit") process.exit(7);
+    else if (command === "calls") say({ event: "calls", calls: operations.calls.splice(0) });
+    else if (command === "poke") {
+      const ino = operations.poke(args[0]!, args[1]!);
+      if (args[2] !== "silently") {
+        session.kernelCache.invalidateEntry(1, args[0]!);
+        session.kernelCache.invalidateInode(ino, 0, 0);
+      }
+      say({ event: "poked" });
+    }
+  }
+} catch (error) {
+  const { name, message, reason } = error as { name: string; message: string; reason?: string };
+  say({ event: "failed", name, message, reason });
+  process.exitCode = 5;
+}
