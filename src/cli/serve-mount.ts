@@ -5,7 +5,6 @@
  */
 import { type Mount, mount } from "../mount.ts";
 import type { MountOptions } from "../options.ts";
-import { SeafileError } from "../seafile/errors.ts";
 import { CliError, EXIT, type ExitCode, exitCodeOf, sentenceOf } from "./exit-codes.ts";
 import { writeRecord } from "./mount-record.ts";
 
@@ -116,6 +115,7 @@ export function reportEnd(
 function mountFailure(error: unknown): unknown {
   if (error instanceof TypeError || error instanceof ReferenceError || error instanceof RangeError) return error;
   if (exitCodeOf(error) !== EXIT.unexpected) return error;
-  const message = error instanceof SeafileError ? sentenceOf(error) : `Mounting failed: ${sentenceOf(error)}`;
-  return new CliError(EXIT.mount, message, { cause: error });
+  // Node's own errors ("EACCES: permission denied, mkdir ...") do not say what was attempted.
+  const isSystemError = error instanceof Error && "syscall" in error;
+  return new CliError(EXIT.mount, `${isSystemError ? "Mounting failed: " : ""}${sentenceOf(error)}`, { cause: error });
 }

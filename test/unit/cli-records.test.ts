@@ -1,4 +1,4 @@
-/** Records of running mounts and the kernel's mount table: what `unmount` knows, and what it must not believe. */
+/** Records of running mounts and the spelling of mount points: what `unmount` knows, and what it must not believe. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import {
@@ -15,7 +15,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { findRecord, isAlive, takeUnstored, waitForEnd, writeRecord } from "../../src/cli/mount-record.ts";
-import { canonicalMountpoint, mountTable } from "../../src/cli/mount-table.ts";
+import { canonicalMountpoint } from "../../src/cli/mountpoint.ts";
 
 let root: string;
 let folder: string;
@@ -100,27 +100,11 @@ describe("mount records", () => {
   });
 });
 
-describe("the mount table", () => {
-  it("is read with optional fields and escaped names", () => {
-    const text = [
-      "22 1 8:1 / / rw,relatime shared:1 master:2 - ext4 /dev/sda1 rw",
-      "40 22 0:50 / /mnt/My\\040Libraries\\011\\134 rw,nosuid - fuse.seamount host - rw,user_id=0",
-      "",
-    ].join("\n");
-    expect(mountTable(text)).toEqual([
-      { mountpoint: "/", type: "ext4" },
-      { mountpoint: "/mnt/My Libraries\t\\", type: "fuse.seamount" },
-    ]);
-  });
-
-  it("of this machine has a root", () => {
-    expect(mountTable().some((entry) => entry.mountpoint === "/")).toBe(true);
-  });
-
-  it("a mount point is spelled without symbolic links, trailing slashes and dots", () => {
+describe("mount points", () => {
+  it("are spelled without symbolic links, trailing slashes and dots", async () => {
     mkdirSync(join(root, "real"));
     symlinkSync(join(root, "real"), join(root, "link"));
-    expect(canonicalMountpoint(`${root}/./link/`)).toBe(join(root, "real"));
-    expect(canonicalMountpoint(`${root}/link/missing`)).toBe(join(root, "real", "missing"));
+    expect(await canonicalMountpoint(`${root}/./link/`)).toBe(join(root, "real"));
+    expect(await canonicalMountpoint(`${root}/link/missing`)).toBe(join(root, "real", "missing"));
   });
 });

@@ -2,17 +2,17 @@
  * `seamount mount`: collects flags, `-o` words and credentials into mount options, and runs the mount in the background
  * (default) or here. Flags win over `-o` words.
  */
-import { type Stats, statSync } from "node:fs";
 import { resolve } from "node:path";
 import type { CommandModule } from "yargs";
 import { createLogger } from "../../observe/log.ts";
 import { type MountOptions, parseMountOptions } from "../../options.ts";
+import { mountStateOf } from "../../unmount.ts";
 import { type Credentials, findCredentials } from "../credentials.ts";
 import { startInBackground } from "../daemonize.ts";
 import { CliError, EXIT, usageError } from "../exit-codes.ts";
 import { type MountFlags, parseMountWords, VALUE_OPTIONS } from "../mount-flags.ts";
 import { findRecord } from "../mount-record.ts";
-import { canonicalMountpoint, findMount } from "../mount-table.ts";
+import { canonicalMountpoint } from "../mountpoint.ts";
 import { remark, say } from "../output.ts";
 import { logFileOf } from "../paths.ts";
 import { serveMount } from "../serve-mount.ts";
@@ -63,7 +63,7 @@ export const mountCommand: CommandModule<object, Args> = {
       .example('$0 mount ~/Docs --library "My Library:/Docs"', "one folder of one library")
       .example("$0 mount ~/Seafile -o ro,noatime -f", "read-only, until Ctrl-C"),
   handler: async (args) => {
-    const mountpoint = checkMountpoint(args.mountpoint);
+    const mountpoint = await checkMountpoint(args.mountpoint);
     const { server, ...flags } = collectFlags(args);
     const credentials = findCredentials(server);
     const options = { ...fromCredentials(credentials), ...flags, mountpoint } satisfies MountOptions;
@@ -106,29 +106,13 @@ function collectFlags(args: Args): MountFlags & Pick<MountOptions, "fuseOptions"
   return { ...flags, fuseOptions };
 }
 
-/** What can be told at once and better here than by the kernel. A dead mount point is left to mount(), which cleans it. */
-function checkMountpoint(path: string): string {
-  const mountpoint = canonicalMountpoint(path);
-  if (findMount(mountpoint)?.type === "fuse.seamount") {
-    const record = findRecord(mountpoint);
-    if (record)
-      throw new CliError(
-        EXIT.mount,
-        `${mountpoint} is mounted already, by process ${record.pid}: unmount it first with \`seamount unmount ${path}\`.`,
-      );
-    return mountpoint;
+/** What can be told better here, where the records are; everything else about the folder is checked when mounting. */
+async function checkMountpoint(path: string): Promise<string> {
+  const mountpoint = await canonicalMountpoint(path);
+  const record = (await mountStateOf(mountpoint)) === "seamount" ? findRecord(mountpoint) : undefined;
+  if (record) {
+    const hint = `unmount it first with \`seamount unmount ${path}\``;
+    throw new CliError(EXIT.mount, `${mountpoint} is mounted already, by process ${record.pid}: ${hint}.`);
   }
-  let stats: Stats | undefined;
-  try {
-    stats = statSync(mountpoint, { throwIfNoEntry: false });
-  } catch (error) {
-    throw new CliError(EXIT.mount, `Cannot mount on ${mountpoint}: ${(error as Error).message}.`, { cause: error });
-  }
-  if (!stats)
-    throw new CliError(
-      EXIT.mount,
-      `The folder ${mountpoint} does not exist: create it first with \`mkdir -p ${path}\`.`,
-    );
-  if (!stats.isDirectory()) throw new CliError(EXIT.mount, `${mountpoint} is not a folder.`);
   return mountpoint;
 }
