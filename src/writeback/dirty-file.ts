@@ -48,6 +48,7 @@ export class DirtyFile {
 
   /** Writes all of `data` or fails as the local disk does; nothing is counted as written when it fails. */
   async write(offset: number, data: Uint8Array, signal?: AbortSignal): Promise<void> {
+    if (data.length === 0) return;
     await this.#locked("exclusive", signal, async () => {
       for (let done = 0; done < data.length; ) {
         const { bytesWritten } = await this.#file.handle.write(data, done, data.length - done, offset + done);
