@@ -14,6 +14,7 @@ const SHAPES: Readonly<Record<string, string>> = {
   sha1: "[0-9a-f]{40}",
   uuid: "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",
   user: "[0-9a-f]{32}@auth\\.local",
+  version: "\\d+\\.\\d+\\.\\d+",
   int: "\\d+",
   unix: "\\d{10}",
   iso: `\\d{4}-\\d{2}-\\d{2}T${TIME_OF_DAY}\\+00:00`,
