@@ -1,0 +1,27 @@
+/**
+ * What the parts of one logged-in account share: the HTTP client, the links, how patient to be. Made by Account, used by
+ * Library and its parts.
+ */
+import type { Logger } from "../observe/log.ts";
+import type { HttpClient } from "./http.ts";
+import type { LinkCache } from "./links.ts";
+import { type RetryPolicy, retry } from "./retry.ts";
+
+export interface Context {
+  readonly http: HttpClient;
+  readonly links: LinkCache;
+  readonly log: Logger;
+  readonly policy: RetryPolicy;
+  /** Does the server store the `last_modify` of an upload? One request per account. */
+  keepsMtimes(signal?: AbortSignal): Promise<boolean>;
+}
+
+/** Repeats a request that does no harm when applied twice. */
+export function repeat<T>(
+  context: Context,
+  signal: AbortSignal | undefined,
+  request: (signal: AbortSignal | undefined) => Promise<T>,
+): Promise<T> {
+  const { policy, log } = context;
+  return retry({ policy, log, signal }, () => request(signal));
+}

@@ -1,0 +1,266 @@
+/**
+ * HTTP to the two services of one Seafile server: connection pools, timeouts, limits on simultaneous requests, streaming.
+ * Invariants: redirects are never followed; the token goes to Seahub's own address and nowhere else; every failure leaves
+ * as a SeafileError or as the abort reason; one attempt is one request (retry.ts repeats). Called by the endpoint functions.
+ */
+import type { Readable } from "node:stream";
+import pLimit, { type LimitFunction } from "p-limit";
+import { type Dispatcher, Pool } from "undici";
+import type { Logger } from "../observe/log.ts";
+import { abortReason, deferred, raceAbort } from "../util/abort.ts";
+import { errorFromAnswer, errorFromTransport, SeafileError, type Side } from "./errors.ts";
+import type { RetryPolicy } from "./retry.ts";
+import { parseServer, prefixOf } from "./server-address.ts";
+
+/** All in milliseconds. */
+export interface Timeouts {
+  readonly connect: number;
+  /** From the end of a request to the head of its answer. */
+  readonly headers: number;
+  /** The same for an upload, which the server stores before it answers. */
+  readonly uploadHeaders: number;
+  /** Longest silence within a body. */
+  readonly body: number;
+}
+
+export const DEFAULT_TIMEOUTS: Timeouts = { connect: 5_000, headers: 20_000, uploadHeaders: 120_000, body: 20_000 };
+
+export interface ClientOptions {
+  /** Base URL of Seahub, with or without a path and a trailing slash. */
+  readonly server: string;
+  readonly token?: string;
+  /** Replaces scheme, host and prefix of the links to the file server, e.g. "https://x/seafhttp". */
+  readonly fileServer?: string;
+  readonly log: Logger;
+  readonly userAgent?: string;
+  readonly timeouts?: Partial<Timeouts>;
+  readonly retry?: Partial<RetryPolicy>;
+  /** Simultaneous requests to each of the two services; default 8. */
+  readonly maxRequests?: number;
+  /** Milliseconds since 1970; default Date.now. */
+  readonly clock?: () => number;
+}
+
+/** The body of a request, and whether it was handed out to its end. */
+export interface RequestBody {
+  readonly contentType: string;
+  readonly length: number;
+  readonly stream: AsyncIterable<Uint8Array>;
+  readonly isComplete: () => boolean;
+  /** Why the content could not be read, if that is what broke the request. */
+  readonly failure: () => SeafileError | undefined;
+}
+
+export interface HttpRequest {
+  readonly side: Side;
+  /** What is attempted, as the beginning of a sentence for errors: `Listing "/a"`. */
+  readonly what: string;
+  readonly method: "GET" | "POST" | "DELETE";
+  /** Seahub: path below the base address, with its slashes. File server: the whole link. */
+  readonly target: string;
+  readonly query?: Readonly<Record<string, string>>;
+  readonly form?: Readonly<Record<string, string>>;
+  readonly json?: unknown;
+  readonly body?: RequestBody;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly headersTimeoutMs?: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface HttpAnswer {
+  readonly status: number;
+  readonly body: string;
+  header(name: string): string | undefined;
+}
+
+export interface HttpStream {
+  readonly status: number;
+  header(name: string): string | undefined;
+  /** The bytes as they arrive, once; ending the iteration frees the connection. Rejects with a SeafileError when cut. */
+  readonly chunks: AsyncIterable<Buffer>;
+  /** Gives the answer up; needed only when `chunks` is not iterated. */
+  discard(): void;
+}
+
+interface Payload {
+  readonly headers: Record<string, string>;
+  readonly body: Readable | string | null;
+}
+
+/** Idle connections are closed by us before a proxy does it under a request (nginx: 65-75 s, Apache announces its 5 s). */
+const KEEP_ALIVE_MS = 15_000;
+const MAX_ERROR_BODY = 64 * 1024;
+
+export class HttpClient {
+  readonly timeouts: Timeouts;
+  readonly #base: URL;
+  readonly #prefix: string;
+  readonly #token: string | undefined;
+  readonly #userAgent: string;
+  readonly #maxRequests: number;
+  readonly #clock: () => number;
+  readonly #limits: Record<Side, LimitFunction>;
+  readonly #pools = new Map<string, Pool>();
+  #skewMs = 0;
+
+  constructor(options: ClientOptions) {
+    this.#base = parseServer(options.server);
+    this.#prefix = prefixOf(this.#base);
+    this.#token = options.token;
+    this.#userAgent = options.userAgent ?? "seamount";
+    this.#maxRequests = options.maxRequests ?? 8;
+    this.#clock = options.clock ?? Date.now;
+    this.timeouts = { ...DEFAULT_TIMEOUTS, ...options.timeouts };
+    this.#limits = { seahub: pLimit(this.#maxRequests), "file-server": pLimit(this.#maxRequests) };
+  }
+
+  /** The server's idea of now in Unix seconds, learned from its Date headers. */
+  serverNow(): number {
+    return Math.floor((this.#clock() + this.#skewMs) / 1000);
+  }
+
+  /** Makes one request and reads the whole answer. Rejects unless the status is 2xx. */
+  async call(request: HttpRequest): Promise<HttpAnswer> {
+    const { status, header, chunks } = await this.stream(request);
+    const parts: Buffer[] = [];
+    for await (const chunk of chunks) parts.push(chunk);
+    return { status, header, body: Buffer.concat(parts).toString("utf8") };
+  }
+
+  /** Makes one request and hands out the body as it arrives. Rejects unless the status is 2xx. */
+  async stream(request: HttpRequest): Promise<HttpStream> {
+    const release = await this.#slot(request);
+    try {
+      const answer = await this.#send(request);
+      const header = (name: string) => headerOf(answer.headers, name);
+      this.#noteDate(header("date"));
+      if (answer.statusCode < 200 || answer.statusCode >= 300) throw await refusal(request, answer);
+      const discard = () => {
+        answer.body.on("error", () => {}).destroy();
+        release();
+      };
+      return { status: answer.statusCode, header, chunks: bodyOf(request, answer, release), discard };
+    } catch (error) {
+      release();
+      throw toFailure(request, error);
+    }
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#pools.values()].map((pool) => pool.destroy()));
+  }
+
+  /** Waits for one of the account's places at this service; the result gives it back and may be called twice. */
+  async #slot(request: HttpRequest): Promise<() => void> {
+    const granted = deferred<() => void>();
+    let wanted = true;
+    void this.#limits[request.side](() => {
+      const held = deferred<void>();
+      granted.resolve(() => held.resolve());
+      return wanted ? held.promise : undefined;
+    });
+    try {
+      return await raceAbort(granted.promise, request.signal);
+    } catch (error) {
+      wanted = false;
+      void granted.promise.then((release) => release());
+      throw error;
+    }
+  }
+
+  #send(request: HttpRequest): Promise<Dispatcher.ResponseData> {
+    const url = this.#urlOf(request);
+    return this.#pool(url.origin).request({
+      path: url.pathname + url.search,
+      method: request.method,
+      ...this.#payloadOf(request),
+      headersTimeout: request.headersTimeoutMs ?? this.timeouts.headers,
+      bodyTimeout: this.timeouts.body,
+      ...(request.signal === undefined ? {} : { signal: request.signal }),
+    });
+  }
+
+  #urlOf({ side, target, query }: HttpRequest): URL {
+    const url = side === "seahub" ? new URL(this.#prefix + target, this.#base) : new URL(target);
+    for (const [key, value] of Object.entries(query ?? {})) url.searchParams.set(key, value);
+    return url;
+  }
+
+  #payloadOf(request: HttpRequest): Payload {
+    const headers: Record<string, string> = { "user-agent": this.#userAgent, ...request.headers };
+    if (request.side === "seahub" && this.#token !== undefined) headers["authorization"] = `Token ${this.#token}`;
+    if (request.body !== undefined) {
+      headers["content-type"] = request.body.contentType;
+      headers["content-length"] = String(request.body.length);
+      // undici's types name Readable only; its writer takes any async iterable.
+      return { headers, body: request.body.stream as Readable };
+    }
+    if (request.json !== undefined) {
+      headers["content-type"] = "application/json";
+      return { headers, body: JSON.stringify(request.json) };
+    }
+    if (request.form !== undefined) {
+      headers["content-type"] = "application/x-www-form-urlencoded";
+      return { headers, body: new URLSearchParams(request.form).toString() };
+    }
+    return { headers, body: null };
+  }
+
+  #pool(origin: string): Pool {
+    let pool = this.#pools.get(origin);
+    if (pool === undefined) {
+      pool = new Pool(origin, {
+        connections: this.#maxRequests,
+        // The C file server answers pipelined requests with mixed-up headers.
+        pipelining: 1,
+        connect: { timeout: this.timeouts.connect },
+        keepAliveTimeout: KEEP_ALIVE_MS,
+      });
+      this.#pools.set(origin, pool);
+    }
+    return pool;
+  }
+
+  /** Date has whole seconds, so a difference below two is no difference. */
+  #noteDate(date: string | undefined): void {
+    const time = date === undefined ? Number.NaN : Date.parse(date);
+    if (Number.isNaN(time)) return;
+    const skew = time - this.#clock();
+    this.#skewMs = Math.abs(skew) < 2000 ? 0 : skew;
+  }
+}
+
+function headerOf(headers: Dispatcher.ResponseData["headers"], name: string): string | undefined {
+  const value = headers[name];
+  return Array.isArray(value) ? value[0] : value;
+}
+
+async function refusal(request: HttpRequest, answer: Dispatcher.ResponseData): Promise<SeafileError> {
+  let body = "";
+  for await (const chunk of answer.body) {
+    body += (chunk as Buffer).toString("utf8");
+    if (body.length > MAX_ERROR_BODY) break;
+  }
+  const { side, what } = request;
+  return errorFromAnswer({ side, what, status: answer.statusCode, headers: answer.headers, body });
+}
+
+async function* bodyOf(
+  request: HttpRequest,
+  answer: Dispatcher.ResponseData,
+  release: () => void,
+): AsyncGenerator<Buffer> {
+  try {
+    for await (const chunk of answer.body) yield chunk as Buffer;
+  } catch (error) {
+    throw toFailure(request, error);
+  } finally {
+    release();
+  }
+}
+
+function toFailure(request: HttpRequest, error: unknown): unknown {
+  if (request.signal?.aborted) return abortReason(request.signal);
+  if (error instanceof SeafileError) return error;
+  return request.body?.failure() ?? errorFromTransport(request.what, error, request.body?.isComplete() === false);
+}

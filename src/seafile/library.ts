@@ -1,0 +1,137 @@
+/**
+ * One Seafile library: listing, reading, applying changes. Paths in, domain values out; names and ids of entries are as
+ * the server has them. Invariant: callers never learn which endpoint, link or retry was behind an answer.
+ * Made by Account.library; called by vfs, writeback and the CLI.
+ */
+import { type Context, repeat } from "./context.ts";
+import { type DirAnswer, getDir, getFileDetail, getLibrary } from "./endpoints.ts";
+import { SeafileError } from "./errors.ts";
+import { applyChange, type ChangeResult } from "./library-apply.ts";
+import { nameOf } from "./names.ts";
+import { isWritable } from "./permission.ts";
+import { readVersion } from "./reader.ts";
+import type {
+  Change,
+  FileVersion,
+  LibraryId,
+  LibraryInfo,
+  ObjectId,
+  Quota,
+  RemoteEntry,
+  RemoteListing,
+} from "./types.ts";
+
+export type { ChangeResult } from "./library-apply.ts";
+
+export class Library {
+  readonly id: LibraryId;
+  readonly #context: Context;
+  readonly #accountQuota: (signal?: AbortSignal) => Promise<Quota>;
+  #info: LibraryInfo;
+
+  constructor(context: Context, info: LibraryInfo, accountQuota: (signal?: AbortSignal) => Promise<Quota>) {
+    this.id = info.id;
+    this.#context = context;
+    this.#info = info;
+    this.#accountQuota = accountQuota;
+  }
+
+  /** As of the newest listing of the account's libraries that was turned into this object. */
+  get info(): LibraryInfo {
+    return this.#info;
+  }
+
+  /** Takes over a newer line about the same library. */
+  update(info: LibraryInfo): void {
+    this.#info = info;
+  }
+
+  /** Does an upload keep the mtime it came with on this server (from 12.0 on)? At most one request per account. */
+  keepsMtimes(signal?: AbortSignal): Promise<boolean> {
+    return this.#context.keepsMtimes(signal);
+  }
+
+  /** Lists a folder in one request; "unchanged" when it still has the id `known`. Rejects with "not-found" for files too. */
+  async list(path: string, known?: ObjectId, signal?: AbortSignal): Promise<RemoteListing | "unchanged"> {
+    const { http } = this.#context;
+    const answer = await repeat(this.#context, signal, () => getDir(http, this.id, path, known, signal));
+    return answer === "unchanged" ? answer : this.#listingOf(answer);
+  }
+
+  /** A file's entry; undefined when there is none, or a folder. One request. */
+  async stat(path: string, signal?: AbortSignal): Promise<RemoteEntry | undefined> {
+    const { http } = this.#context;
+    try {
+      const detail = await repeat(this.#context, signal, () => getFileDetail(http, this.id, path, signal));
+      const { id, size, mtime, permission } = detail;
+      return { name: nameOf(path), kind: "file", id, size, mtime, writable: this.#writable(permission) };
+    } catch (error) {
+      if (error instanceof SeafileError && error.kind === "not-found") return undefined;
+      throw error;
+    }
+  }
+
+  /**
+   * Makes sure that a download lease exists for the version, and says which id its path has now (the version's own without
+   * a request when it is leased). Rejects with "not-found" when the path holds no file, "encrypted" for such libraries.
+   */
+  async pin(version: FileVersion, signal?: AbortSignal): Promise<ObjectId> {
+    this.#refuseEncrypted();
+    const lease = await this.#context.links.download(this.id, version, signal);
+    return lease.id;
+  }
+
+  /**
+   * Bytes [start, end) of exactly that version, clamped to its size, in order, as they arrive. Renews links and repeats
+   * broken requests. Rejects with "gone" when only other content is at the path, "encrypted" for such libraries.
+   */
+  async *read(version: FileVersion, start: number, end: number, signal?: AbortSignal): AsyncGenerator<Buffer> {
+    const last = Math.min(end, version.size);
+    if (start >= last) return;
+    this.#refuseEncrypted();
+    yield* readVersion(this.#context, { library: this.id, version, start, end: last, signal });
+  }
+
+  /** Applies the changes one after the other; one result per change. Rejects only with the abort reason. */
+  async apply(changes: readonly Change[], signal?: AbortSignal): Promise<ChangeResult[]> {
+    const results: ChangeResult[] = [];
+    for (const change of changes) results.push(await applyChange(this.#context, this.#info, change, signal));
+    return results;
+  }
+
+  /** An own library has the account's quota. Of another's only its size is known, and whether its owner's quota is used up. */
+  async quota(signal?: AbortSignal): Promise<Quota> {
+    if (this.#info.kind === "own") return this.#accountQuota(signal);
+    const { http } = this.#context;
+    const { size, no_quota: full } = await repeat(this.#context, signal, () => getLibrary(http, this.id, signal));
+    return { used: size, total: full === true ? size : null };
+  }
+
+  #listingOf({ id, permission, entries }: DirAnswer): RemoteListing {
+    const writable = this.#writable(permission);
+    return {
+      id,
+      writable,
+      entries: entries.map((entry) => ({
+        name: entry.name,
+        kind: entry.type,
+        id: entry.id,
+        size: entry.size ?? 0,
+        mtime: entry.mtime,
+        writable: entry.permission == null ? writable : this.#writable(entry.permission),
+      })),
+    };
+  }
+
+  #writable(permission: string | null | undefined): boolean {
+    return this.#info.writable && (permission == null || isWritable(permission));
+  }
+
+  #refuseEncrypted(): void {
+    if (!this.#info.encrypted) return;
+    throw new SeafileError(
+      "encrypted",
+      `The library "${this.#info.name}" is encrypted; files in it cannot be read yet.`,
+    );
+  }
+}

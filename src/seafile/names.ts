@@ -1,0 +1,47 @@
+/**
+ * What Seafile can take as a name, and paths made of names. Decisions about bytes only: which errno a refused name gets
+ * is decided elsewhere. Paths are absolute in their library, "/" separated, without a trailing slash.
+ */
+
+export type NameProblem = "too-long" | "invalid";
+
+/** Seahub's limit: fewer than 256 bytes of UTF-8 (seahub/utils is_valid_dirent_name). */
+const NAME_MAX = 255;
+/** The C file server makes its temporary file from the name plus six characters (server/upload-file.c), so it fails above. */
+const MULTIPART_NAME_MAX = 249;
+
+/** What Seafile cannot store under this name; undefined when it can. The name counts in NFC, as the server stores it. */
+export function checkName(name: string): NameProblem | undefined {
+  if (name === "" || name === "." || name === ".." || /\p{Surrogate}/u.test(name)) return "invalid";
+  // "\": the C file server takes it for "/" in folders. The pictographs: seahub's check refuses them from 12 on.
+  if (/[/\\\0]|[\u{1F300}-\u{1FAD6}]/u.test(name)) return "invalid";
+  return Buffer.byteLength(toNfc(name)) > NAME_MAX ? "too-long" : undefined;
+}
+
+/** The form in which every writer of the server stores names. */
+export function toNfc(name: string): string {
+  return name.normalize("NFC");
+}
+
+/** Can the name stand in a multipart header as both file servers read it (raw between quotes, MIME rules)? */
+export function fitsMultipart(name: string): boolean {
+  return !/["\\\p{Cc}]/u.test(name) && Buffer.byteLength(name) <= MULTIPART_NAME_MAX;
+}
+
+/** Can the folder stand in a form field? The C server takes one line, and only its last. */
+export function fitsFormField(path: string): boolean {
+  return !/[\\\p{Cc}]/u.test(path);
+}
+
+export function parentOf(path: string): string {
+  const slash = path.lastIndexOf("/");
+  return slash <= 0 ? "/" : path.slice(0, slash);
+}
+
+export function nameOf(path: string): string {
+  return path.slice(path.lastIndexOf("/") + 1);
+}
+
+export function join(parent: string, name: string): string {
+  return parent === "/" ? `/${name}` : `${parent}/${name}`;
+}
