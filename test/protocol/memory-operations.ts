@@ -134,7 +134,12 @@ export class MemoryOperations implements Operations {
     return { fh: this.#nextFh++ };
   }
 
-  async create(ctx: OpContext, parent: number, name: string, mode: number): Promise<{ entry: EntryReply; open: OpenReply }> {
+  async create(
+    ctx: OpContext,
+    parent: number,
+    name: string,
+    mode: number,
+  ): Promise<{ entry: EntryReply; open: OpenReply }> {
     this.calls.push(`create ${name}`);
     const entry = this.#add(parent, name, this.#make(S_IFREG | (mode & 0o7777), ctx.uid, ctx.gid));
     return { entry, open: { fh: this.#nextFh++ } };
@@ -168,7 +173,14 @@ export class MemoryOperations implements Operations {
     this.calls.push("release");
   }
 
-  async fallocate(_ctx: OpContext, ino: number, _fh: number, offset: number, length: number, mode: number): Promise<void> {
+  async fallocate(
+    _ctx: OpContext,
+    ino: number,
+    _fh: number,
+    offset: number,
+    length: number,
+    mode: number,
+  ): Promise<void> {
     if (mode !== 0) throw new ErrnoError("EOPNOTSUPP");
     const node = this.#node(ino);
     if (offset + length > node.data.length) resize(node, offset + length);
@@ -178,7 +190,14 @@ export class MemoryOperations implements Operations {
     return { fh: this.#nextFh++ };
   }
 
-  async readdir(_ctx: OpContext, ino: number, _fh: number, offset: number, plus: boolean, sink: DirSink): Promise<void> {
+  async readdir(
+    _ctx: OpContext,
+    ino: number,
+    _fh: number,
+    offset: number,
+    plus: boolean,
+    sink: DirSink,
+  ): Promise<void> {
     this.calls.push(plus ? "readdirplus" : "readdir");
     const names = [".", "..", ...this.#folder(ino).keys()];
     for (let at = offset; at < names.length; at++) {
@@ -291,10 +310,18 @@ export class MemoryOperations implements Operations {
   }
 }
 
+/** Grows into twice the room that is needed, so that appending stays linear. */
 function resize(node: Node, size: number): void {
-  const data = Buffer.alloc(size);
-  node.data.copy(data);
-  node.data = data;
+  const old = node.data;
+  const room = old.byteOffset === 0 ? old.buffer.byteLength : 0;
+  if (size <= room) {
+    node.data = Buffer.from(old.buffer, 0, size);
+    if (size > old.length) node.data.fill(0, old.length);
+    return;
+  }
+  const grown = Buffer.from(new ArrayBuffer(size * 2), 0, size);
+  old.copy(grown);
+  node.data = grown;
 }
 
 function now(): Timespec {

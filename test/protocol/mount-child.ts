@@ -24,17 +24,19 @@ try {
     ...options,
   });
   say({ event: "mounted", capabilities: session.capabilities });
+  const lines = createInterface({ input: process.stdin });
   void session.closed.then(() => {
     say({ event: "closed", destroyed: operations.destroyed });
-    process.stdin.destroy();
+    lines.close();
   });
-  for await (const line of createInterface({ input: process.stdin })) {
+  for await (const line of lines) {
     const [command, ...args] = line.split(" ");
     if (command === "unmount") {
       const outcome = session.unmount({ lazy: args[0] === "lazy" });
       await outcome.then(
         () => say({ event: "unmounted" }),
-        (error: { code?: string; message: string }) => say({ event: "refused", code: error.code, message: error.message }),
+        (error: { code?: string; message: string }) =>
+          say({ event: "refused", code: error.code, message: error.message }),
       );
     } else if (command === "abort") session.abort();
     else if (command === "exit") process.exit(7);

@@ -5,7 +5,6 @@
  */
 
 export const FUSE_KERNEL_VERSION = 7;
-export const FUSE_ROOT_ID = 1;
 
 /** enum fuse_opcode, with STATX (7.39), which kernels send whatever minor version was agreed on. */
 export const OPCODE = {
@@ -84,7 +83,6 @@ export const SIZE = {
   forget_one: 16,
   notify_inval_inode_out: 24,
   notify_inval_entry_out: 16,
-  notify_retrieve_out: 32,
 } as const;
 
 /** INIT flags of the first flags word. */
@@ -123,7 +121,7 @@ export const FUSE_FSYNC_FDATASYNC = 1 << 0;
 export const FOPEN = { DIRECT_IO: 1 << 0, KEEP_CACHE: 1 << 1 } as const;
 
 /** enum fuse_notify_code. */
-export const NOTIFY = { INVAL_INODE: 2, INVAL_ENTRY: 3, RETRIEVE: 5 } as const;
+export const NOTIFY = { INVAL_INODE: 2, INVAL_ENTRY: 3 } as const;
 
 /** renameat2(2) flags (include/uapi/linux/fs.h). */
 export const RENAME_NOREPLACE = 1 << 0;

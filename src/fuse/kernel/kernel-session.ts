@@ -15,7 +15,6 @@ import { ProtocolError } from "./cursor.ts";
 import { type Answered, dispatch } from "./dispatch.ts";
 import { type InitIn, type InitOut, negotiate } from "./init.ts";
 import { Notifier } from "./notifier.ts";
-import { wakeOneRead } from "./notify.ts";
 import { encodeReply, type Reply } from "./reply.ts";
 import { decodeHeader, decodeRequest, type Request, type RequestHeader } from "./request.ts";
 import { RequestContext } from "./request-context.ts";
@@ -68,33 +67,21 @@ export class KernelSession {
     return this.#notifier;
   }
 
-  /** Answers everything that runs with ENOTCONN and stops serving: the kernel then fails every further request. */
-  async stop(): Promise<void> {
-    if (this.#stopping) return;
+  /** Answers what runs, and every later request, with ENOTCONN, and aborts their signals. Reading goes on until the kernel ends it. */
+  stop(): void {
     this.#stopping = true;
-    this.#abandon();
-    // Requests are still read and refused until no invalidation waits for a lock that one of them may hold.
-    await this.#notifier.stop();
-    this.wakeReads();
-  }
-
-  /** Makes the outstanding reads return. For stop(), and for the exit of the process, which joins the pool's threads. */
-  wakeReads(): void {
-    this.#readsMayEnd = true;
-    for (let reader = 0; reader < READERS; reader++) {
-      try {
-        this.#channel.write([wakeOneRead()]);
-      } catch (error) {
-        this.#log.warn({ err: error }, "the kernel did not wake a read of /dev/fuse");
+    for (const context of this.#running.keys()) {
+      if (!context.answered) {
+        context.answered = true;
+        this.#send(context.header, { kind: "error", errno: errnoOf("ENOTCONN") });
       }
+      context.abort(new ErrnoError("ENOTCONN", "The filesystem was unmounted"));
     }
   }
-  #readsMayEnd = false;
 
   async #serve(): Promise<void> {
     await Promise.all(Array.from({ length: READERS }, () => this.#readLoop()));
-    this.#stopping = true;
-    this.#abandon();
+    this.stop();
     await this.#notifier.stop();
     this.#channel.close();
     await Promise.all(this.#running.values());
@@ -104,15 +91,15 @@ export class KernelSession {
 
   async #readLoop(): Promise<void> {
     try {
-      while (!this.#readsMayEnd) {
+      for (;;) {
         const buffer = this.#pool.take();
         const length = await this.#channel.read(buffer);
         if (length === undefined) return;
         if (!this.#accept(buffer, length)) this.#pool.give(buffer);
       }
     } catch (error) {
-      this.#log.error({ err: error }, "reading /dev/fuse failed; the mount ends");
-      void this.stop();
+      this.#log.error({ err: error }, "reading /dev/fuse failed; the mount answers nothing any more");
+      this.stop();
     }
   }
 
@@ -246,16 +233,6 @@ export class KernelSession {
       this.#operations.forget(ino, nlookup);
     } catch (error) {
       this.#log.warn({ err: error, ino }, "forget failed");
-    }
-  }
-
-  #abandon(): void {
-    for (const context of this.#running.keys()) {
-      if (!context.answered) {
-        context.answered = true;
-        this.#send(context.header, { kind: "error", errno: errnoOf("ENOTCONN") });
-      }
-      context.abort(new ErrnoError("ENOTCONN", "The filesystem was unmounted"));
     }
   }
 

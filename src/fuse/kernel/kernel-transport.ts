@@ -7,23 +7,25 @@ import { endianness } from "node:os";
 import type { Session, Transport, TransportOptions } from "../transport.ts";
 import { INIT_FLAG } from "./abi.ts";
 import { DeviceChannel } from "./channel.ts";
+import { abortConnection } from "./connection.ts";
 import { KernelSession } from "./kernel-session.ts";
 import { MountError } from "./mount-error.ts";
 import { mountFuse, unmountPath } from "./mount-helper.ts";
 import { mountAt } from "./mountinfo.ts";
 import { prepareMountpoint } from "./mountpoint.ts";
+import { exitAtOnce } from "./receive-fd.ts";
 
 export const kernelTransport: Transport = async (operations, options) => {
   if (endianness() !== "LE") throw new MountError("refused", "Only little-endian machines are supported.");
   const mountpoint = await prepareMountpoint(options.mountpoint, options.log);
   const channel = new DeviceChannel(await mountFuse({ ...options, mountpoint }));
   const session = new KernelSession({ operations, channel, log: options.log });
-  wakeReadsOnExit(session);
+  const device = (await mountAt(mountpoint))?.device;
+  endWithProcess(session, device);
   const init = await session.ready.catch(async (cause: unknown) => {
     await unmountPath(mountpoint, { lazy: true }).catch(() => {});
     throw new MountError("refused", `Mounting at ${mountpoint} failed: ${String(cause)}`, { cause });
   });
-  const device = (await mountAt(mountpoint))?.device;
   return {
     capabilities: {
       maxWrite: init.maxWrite,
@@ -35,16 +37,33 @@ export const kernelTransport: Transport = async (operations, options) => {
     closed: session.closed,
     unmount: ({ lazy = false } = {}) => unmountSession(mountpoint, device, lazy, options),
     abort: () => {
-      void session.stop();
+      session.stop();
+      if (!breakConnection(device)) {
+        options.log.warn("the connection cannot be aborted (no fusectl); it ends when the last file on it is closed");
+      }
+      unmountSession(mountpoint, device, true, options).catch((error: unknown) => {
+        options.log.warn({ err: error }, "unmounting after an abort failed");
+      });
     },
   } satisfies Session;
 };
 
-/** At exit Node joins libuv's threads, and two of them wait in read(2) of /dev/fuse: exit() would hang until the unmount. */
-function wakeReadsOnExit(session: KernelSession): void {
-  const wake = () => session.wakeReads();
-  process.once("exit", wake);
-  void session.closed.then(() => process.off("exit", wake));
+/**
+ * At exit Node joins the threads of libuv's pool, two of which wait in read(2) of /dev/fuse: a process that exits with a
+ * live mount would hang, and everybody who uses the mount with it.
+ */
+function endWithProcess(session: KernelSession, device: string | undefined): void {
+  const onExit = (status: number) => {
+    if (breakConnection(device)) return;
+    exitAtOnce(status);
+    process.kill(process.pid, "SIGKILL");
+  };
+  process.once("exit", onExit);
+  void session.closed.then(() => process.off("exit", onExit));
+}
+
+function breakConnection(device: string | undefined): boolean {
+  return device !== undefined && abortConnection(device);
 }
 
 /** Unmounts only what this session mounted: `device` tells it from another mount that took its place. */

@@ -2,7 +2,7 @@
  * Messages that the filesystem sends to the kernel unasked (enum fuse_notify_code): header with unique 0, then a struct.
  * Called by kernel-session.ts; never awaited inside an operation, because the kernel takes the inode's lock for them.
  */
-import { FUSE_ROOT_ID, NOTIFY, SIZE } from "./abi.ts";
+import { NOTIFY, SIZE } from "./abi.ts";
 import { writeI64 } from "./structs.ts";
 
 function notification(code: number, size: number): Buffer {
@@ -30,15 +30,5 @@ export function invalInode(ino: number, offset: number, length: number): Buffer 
   writeI64(b, at, ino);
   writeI64(b, at + 8, offset);
   writeI64(b, at + 16, length);
-  return b;
-}
-
-/**
- * FUSE_NOTIFY_RETRIEVE of no bytes of the root: makes the kernel send one NOTIFY_REPLY request, which wakes one blocked
- * read(2) of /dev/fuse. That is how a session ends without privileges and without fusectl (native-notes/kernel-protocol.md).
- */
-export function wakeOneRead(): Buffer {
-  const b = notification(NOTIFY.RETRIEVE, SIZE.notify_retrieve_out);
-  writeI64(b, SIZE.out_header + 8, FUSE_ROOT_ID);
   return b;
 }

@@ -1,0 +1,36 @@
+/**
+ * Breaking the kernel's FUSE connection of one mount, whatever is open on it, through fusectl (fs/fuse/control.c).
+ * Why it is needed: two threads of libuv's pool wait in read(2) of /dev/fuse; closing the descriptor does not wake them (their
+ * read holds the file), and Node joins them at exit. Called by kernel-transport.ts for abort() and for the exit of the process.
+ */
+import { spawnSync } from "node:child_process";
+import { writeFileSync } from "node:fs";
+
+const CONNECTIONS = "/sys/fs/fuse/connections";
+
+/**
+ * Every request fails from here on, running ones too, and reads of /dev/fuse return ENODEV. `device` is the mount's
+ * "major:minor". False when there is no fusectl and this process may not mount it. Synchronous, because exit is.
+ */
+export function abortConnection(device: string): boolean {
+  const file = `${CONNECTIONS}/${device.slice(device.indexOf(":") + 1)}/abort`;
+  if (tryWrite(file)) return true;
+  // systemd mounts fusectl at boot; containers and small systems go without.
+  if (process.geteuid?.() !== 0 || !helper("mount", ["-i", "-t", "fusectl", "fusectl", CONNECTIONS])) return false;
+  const done = tryWrite(file);
+  helper("umount", ["-i", "-c", CONNECTIONS]);
+  return done;
+}
+
+function tryWrite(file: string): boolean {
+  try {
+    writeFileSync(file, "1", { flag: "r+" });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function helper(program: string, args: readonly string[]): boolean {
+  return spawnSync(program, args, { cwd: "/", stdio: "ignore" }).status === 0;
+}
