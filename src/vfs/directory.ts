@@ -67,7 +67,7 @@ export class Directories {
   /** Records a change of our own that the server has confirmed. */
   added(dir: DirInode, entry: RemoteEntry): void {
     this.#listings.patch(dir.ino, { set: entry });
-    this.#touch(dir);
+    this.touch(dir);
   }
 
   /** Like added, for an entry whose name was there before: the directory itself did not change. */
@@ -77,7 +77,7 @@ export class Directories {
 
   removed(dir: DirInode, name: string): void {
     this.#listings.patch(dir.ino, { delete: name });
-    this.#touch(dir);
+    this.touch(dir);
   }
 
   /** What the listing last said of the name. */
@@ -95,9 +95,11 @@ export class Directories {
     this.#warned.delete(dir.ino);
   }
 
-  #touch(dir: DirInode): void {
-    dir.mtime = now();
-    dir.ctime = dir.mtime;
+  /** A name came or went: what a program set as the time of the directory is over. */
+  touch(dir: DirInode): void {
+    dir.mtime = undefined;
+    dir.ctime = now();
+    dir.serverMtime = dir.ctime.sec;
   }
 
   async #listing(dir: DirInode, signal: AbortSignal | undefined): Promise<Listing> {

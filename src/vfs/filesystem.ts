@@ -98,16 +98,14 @@ export class FileSystem {
 
   async setattr(ino: number, changes: Changes, signal: AbortSignal): Promise<Inode> {
     const inode = this.inode(ino);
-    if (changes.size !== undefined) await this.#truncate(inode, changes.size, changes.fh, signal);
+    if (changes.size !== undefined) await this.#truncate(inode, changes.size, signal);
     if (changes.mode !== undefined) inode.mode = changes.mode & 0o777;
     if (changes.mode !== undefined || changes.atime !== undefined) inode.ctime = now();
     if (changes.atime !== undefined) inode.atime = changes.atime;
-    if (changes.mtime !== undefined) {
-      if (inode.kind === "file") await this.#files.setMtime(inode, changes.mtime, signal);
-      else {
-        inode.mtime = changes.mtime;
-        inode.ctime = now();
-      }
+    if (changes.mtime !== undefined) await this.#setMtime(inode, changes.mtime, signal);
+    // truncate(2) by path has no close that would store it.
+    if (changes.size !== undefined && changes.fh === undefined && inode.kind === "file" && inode.writers === 0) {
+      await this.#files.commit(inode, signal);
     }
     return inode;
   }
@@ -256,12 +254,19 @@ export class FileSystem {
     return this.#files.drain(signal);
   }
 
-  async #truncate(inode: Inode, size: number, fh: number | undefined, signal: AbortSignal): Promise<void> {
+  async #truncate(inode: Inode, size: number, signal: AbortSignal): Promise<void> {
     if (inode.kind === "dir") throw new FsError("EISDIR", `${inode.name} is a directory`);
     assertWritable(inode);
     await this.#files.truncate(inode, size, signal);
-    // truncate(2) by path has no close that would store it.
-    if (fh === undefined && inode.writers === 0) await this.#files.commit(inode, signal);
+  }
+
+  async #setMtime(inode: Inode, mtime: Timespec, signal: AbortSignal): Promise<void> {
+    if (inode.kind === "file") {
+      await this.#files.setMtime(inode, mtime, signal);
+      return;
+    }
+    inode.mtime = mtime;
+    inode.ctime = now();
   }
 
   #addHandle(inode: FileInode, writes: boolean): OpenResult {

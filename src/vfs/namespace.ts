@@ -54,8 +54,7 @@ export class Namespace {
         this.#superblock.unlink(inode);
         throw error;
       }
-      dir.mtime = inode.mtime;
-      dir.ctime = inode.mtime;
+      this.#directories.touch(dir);
       return inode;
     } finally {
       release();

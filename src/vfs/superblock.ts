@@ -67,7 +67,8 @@ export class Superblock {
       present.mtime = undefined;
       present.ctime = undefined;
     }
-    present.serverMtime = entry.mtime;
+    // A folder that we changed a moment ago may be younger than the listing above it says.
+    present.serverMtime = present.kind === "dir" ? Math.max(present.serverMtime, entry.mtime) : entry.mtime;
     present.writable = entry.writable;
     return present;
   }

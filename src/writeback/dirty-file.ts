@@ -85,11 +85,12 @@ export class DirtyFile {
   }
 
   /**
-   * Holds the content still, completes it from the base, and hands it over to be stored. Writers wait until `store` settles.
-   * Rejects with the base's or the disk's error, or with that of `store`.
+   * Holds the content still, completes it from the base, and hands it over to be stored. Writers wait until `store` settles,
+   * readers do not. One commit at a time. Rejects with the base's or the disk's error, or with that of `store`.
    */
   commit<T>(store: (content: Content) => Promise<T>, signal?: AbortSignal): Promise<T> {
-    return this.#locked("exclusive", signal, async () => {
+    // Shared with readers: completing a gap gives the spool the bytes that a reader would take from the base.
+    return this.#locked("shared", signal, async () => {
       await this.#fill(signal);
       return store({ size: this.#size, open: () => this.#chunks() });
     });
