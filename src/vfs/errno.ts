@@ -4,7 +4,7 @@
  */
 import type { Kind } from "../seafile/errors.ts";
 import { SeafileError } from "../seafile/errors.ts";
-import { type Code, errnoOf } from "../util/errno.ts";
+import { type Code, ErrnoError } from "../util/errno.ts";
 
 /** What the filesystem itself refuses. `message` is for the log; the code is what the program gets. */
 export class FsError extends Error {
@@ -56,13 +56,10 @@ export function failureOf(error: unknown): Failure {
     const code = CODES[error.kind];
     return { code, level: code === "ENOENT" || code === "EEXIST" || code === "ESTALE" ? "debug" : "warn" };
   }
+  // An interrupted request rejects with the reason of its signal, which the transport chose.
+  if (error instanceof ErrnoError) return { code: error.code, level: "debug" };
   if (error instanceof Error && error.name === "AbortError") return { code: "EINTR", level: "debug" };
   const code = (error as NodeJS.ErrnoException | undefined)?.code;
   if (code !== undefined && LOCAL.has(code)) return { code: code as Code, level: "error" };
   return { code: "EIO", level: "error" };
-}
-
-/** The numeric errno of a failure, for those who only need the number. */
-export function errnoOfFailure(error: unknown): number {
-  return errnoOf(failureOf(error).code);
 }
