@@ -9,6 +9,9 @@ import { normalizeServerUrl } from "../options.ts";
 import { CliError, EXIT, usageError } from "./exit-codes.ts";
 import { credentialsFile, ensurePrivateDir, writePrivateFile } from "./paths.ts";
 
+/** A person waits at the terminal: no patience for a server that is not there (a mount has more). */
+export const IMPATIENT = { deadlineMs: 4_000, maxServerErrors: 2, maxRetryAfterMs: 4_000 } as const;
+
 export interface Credentials {
   readonly server: string;
   readonly token: string;

@@ -50,7 +50,8 @@ function spawnDetached(logFile: string): ChildProcess {
     return spawn(process.execPath, [...process.execArgv, ...process.argv.slice(1)], {
       cwd: "/",
       detached: true,
-      env: { ...env, [MARK]: "1" },
+      // libuv's four threads are few: reading /dev/fuse occupies some of them all the time (uv_threadpool_size is read once).
+      env: { UV_THREADPOOL_SIZE: "8", ...env, [MARK]: "1" },
       stdio: ["ignore", log, log, "ipc"],
     });
   } finally {

@@ -25,6 +25,8 @@ SEAMOUNT_SERVER and SEAMOUNT_TOKEN in the environment replace a login.`;
 /** The options that may be given more than once. */
 const REPEATABLE = new Set(["_", "o", "library"]);
 
+const COMMANDS = ["login", "mount", "unmount", "libraries", "logout", "dev-server"];
+
 function packageVersion(): string {
   const file = new URL("../../package.json", import.meta.url);
   return (JSON.parse(readFileSync(file, "utf8")) as { version: string }).version;
@@ -43,12 +45,7 @@ function createParser(args: readonly string[]) {
     .example("$0 login https://seafile.example.com", "once")
     .example("$0 mount ~/Seafile", "all your libraries as folders in ~/Seafile")
     .example("$0 unmount ~/Seafile", "")
-    .demandCommand(
-      1,
-      1,
-      "Say what to do: login, mount, unmount, libraries, logout or dev-server",
-      "Give one command only",
-    )
+    .demandCommand(1, 1, `Say what to do: ${COMMANDS.join(", ")}`, "Give one command only")
     .recommendCommands()
     .strict()
     .parserConfiguration({ "greedy-arrays": false, "parse-numbers": false, "parse-positional-numbers": false })
@@ -58,20 +55,22 @@ function createParser(args: readonly string[]) {
           throw usageError(`--${name} was given more than once.`);
     })
     .locale("en")
-    .updateStrings({
-      "Not enough non-option arguments: got %s, need at least %s": {
-        one: "An argument is missing",
-        other: "Arguments are missing",
-      } as unknown as string,
-    })
     .version(packageVersion())
     .help()
     .epilogue(EPILOGUE)
     .wrap(Math.min(110, process.stdout.columns ?? 100))
     .exitProcess(false)
     .fail((message, error) => {
-      throw error ?? usageError(`${message.replace(/\.?\s*$/, ".")} See \`seamount --help\`.`);
+      throw error ?? usageError(usageSentence(message, args));
     });
+}
+
+/** yargs's complaint as a sentence, and where help is. */
+function usageSentence(message: string, args: readonly string[]): string {
+  const complaint = message.startsWith("Not enough non-option arguments") ? "An argument is missing" : message.trim();
+  const command = COMMANDS.find((name) => args.includes(name));
+  const help = command === undefined ? "seamount --help" : `seamount ${command} --help`;
+  return `${complaint.replace(/[.?]?$/, (end) => end || ".")} See \`${help}\`.`;
 }
 
 function isRepeatable(name: string, command: string | number | undefined): boolean {
@@ -80,8 +79,8 @@ function isRepeatable(name: string, command: string | number | undefined): boole
 
 async function main(): Promise<number> {
   if (isBackgroundProcess()) return await runInBackground();
-  // `seamount libraries | head -1` is no failure.
-  process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
+  // Nobody reads any more (`seamount libraries | head -1`): no failure, and no reason to abandon a mount.
+  for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
   try {
     await createParser(hideBin(process.argv)).parseAsync();
     return Number(process.exitCode ?? 0);

@@ -5,6 +5,8 @@
  */
 import { type Mount, mount } from "../mount.ts";
 import type { MountOptions } from "../options.ts";
+import { mountStateOf } from "../unmount.ts";
+import { deferred } from "../util/abort.ts";
 import { CliError, EXIT, type ExitCode, exitCodeOf, sentenceOf } from "./exit-codes.ts";
 import { writeRecord } from "./mount-record.ts";
 
@@ -27,9 +29,7 @@ export async function serveMount(
   for (const signal of signals) process.on(signal, onSignal);
   process.on("uncaughtException", onCrash);
   try {
-    const mounted = await mount(options).catch((error: unknown) => {
-      throw mountFailure(error);
-    });
+    const mounted = await mountUnlessInterrupted(options, ending);
     const record = writeRecord(mounted.mountpoint);
     let unstored: readonly string[] = [];
     try {
@@ -46,10 +46,25 @@ export async function serveMount(
   }
 }
 
-/** Turns signals and crashes into one orderly unmount, also when they arrive before the mount is there. */
+/** Connecting to a server that does not answer takes long: an interrupt does not wait for it unless the kernel has the mount. */
+async function mountUnlessInterrupted(options: MountOptions, ending: Ending): Promise<Mount> {
+  const mounting = mount(options);
+  mounting.catch(() => {});
+  try {
+    return await Promise.race([mounting, ending.interrupted]);
+  } catch (error) {
+    if (ending.requested && (await mountStateOf(options.mountpoint)) === "seamount") await (await mounting).unmount();
+    throw mountFailure(error);
+  }
+}
+
+/** Turns signals and crashes into one orderly unmount. */
 class Ending {
+  /** Rejects when the end is requested before there is a mount. */
+  readonly interrupted: Promise<never>;
   readonly #mountpoint: string;
   readonly #events: MountEvents;
+  readonly #interrupt: (reason: Error) => void;
   #mount: Mount | undefined;
   #requested = false;
   #crashed = false;
@@ -57,6 +72,14 @@ class Ending {
   constructor(mountpoint: string, events: MountEvents) {
     this.#mountpoint = mountpoint;
     this.#events = events;
+    const { promise, reject } = deferred<never>();
+    promise.catch(() => {});
+    this.interrupted = promise;
+    this.#interrupt = reject;
+  }
+
+  get requested(): boolean {
+    return this.#requested;
   }
 
   get crashed(): boolean {
@@ -71,15 +94,17 @@ class Ending {
   request(signal: NodeJS.Signals): void {
     if (this.#requested) {
       this.#events.tell(
-        this.#mount
-          ? `Still storing what was changed in ${this.#mountpoint}; it ends by itself. (kill -9 ${process.pid} would end it at once.)`
-          : "Still starting; it ends as soon as that is over.",
+        `Still storing what was changed in ${this.#mountpoint}; it ends by itself. (kill -9 ${process.pid} would end it at once.)`,
       );
       return;
     }
     this.#requested = true;
-    this.#events.tell(`${signal}: unmounting ${this.#mountpoint} ...`);
-    if (this.#mount) this.#unmount(this.#mount);
+    if (this.#mount) {
+      this.#events.tell(`${signal}: unmounting ${this.#mountpoint} ...`);
+      this.#unmount(this.#mount);
+    } else {
+      this.#interrupt(new CliError(EXIT.mount, `${signal}: interrupted before the mount was ready.`));
+    }
   }
 
   /** A defect: what is pending is still stored, then the process ends with code 1 instead of leaving a dead mount point. */

@@ -6,7 +6,7 @@ import { randomBytes } from "node:crypto";
 import { statSync } from "node:fs";
 import { resolve } from "node:path";
 import type { CommandModule } from "yargs";
-import { createDevServer, type DevServerOptions } from "../../devserver/index.ts";
+import type { DevServerOptions } from "../../devserver/index.ts";
 import { CliError, EXIT, usageError } from "../exit-codes.ts";
 import { parseSize, parseWhole } from "../mount-flags.ts";
 import { say, sayJson } from "../output.ts";
@@ -61,6 +61,8 @@ export const devServerCommand: CommandModule<object, Args> = {
   handler: async (args) => {
     const imports = (args.library ?? []).map((text) => parseImport(String(text)));
     const user = await chooseUser(args);
+    // Loaded when asked for: a process that serves a mount has no use for it.
+    const { createDevServer } = await import("../../devserver/index.ts");
     const server = await createDevServer({ ...serverOptions(args), users: [user] });
     const ended = untilSignal();
     try {

@@ -3,7 +3,7 @@ import type { CommandModule } from "yargs";
 import { createLogger } from "../../observe/log.ts";
 import { Account } from "../../seafile/account.ts";
 import type { LibraryInfo } from "../../seafile/types.ts";
-import { findCredentials } from "../credentials.ts";
+import { findCredentials, IMPATIENT } from "../credentials.ts";
 import { type Column, humanSize, sayJson, sayTable } from "../output.ts";
 
 interface Args {
@@ -26,7 +26,6 @@ const COLUMNS: readonly Column<LibraryInfo>[] = [
 
 export const librariesCommand: CommandModule<object, Args> = {
   command: "libraries",
-  aliases: ["ls"],
   describe: "List the libraries of your account",
   builder: (yargs) =>
     yargs
@@ -36,7 +35,7 @@ export const librariesCommand: CommandModule<object, Args> = {
       .example("$0 libraries --json", "for programs"),
   handler: async (args) => {
     const { server, token } = findCredentials(args.server);
-    const account = new Account({ server, token, log: createLogger({ level: "warn" }) });
+    const account = new Account({ server, token, log: createLogger({ level: "warn" }), retry: IMPATIENT });
     try {
       const libraries = [...(await account.libraries())].sort((a, b) => a.name.localeCompare(b.name));
       if (args.json) sayJson(libraries.map(toJson));

@@ -6,7 +6,7 @@ import type { CommandModule } from "yargs";
 import { createLogger } from "../../observe/log.ts";
 import { Account, login } from "../../seafile/account.ts";
 import { SeafileError } from "../../seafile/errors.ts";
-import { parseServer, storeLogin } from "../credentials.ts";
+import { IMPATIENT, parseServer, storeLogin } from "../credentials.ts";
 import { usageError } from "../exit-codes.ts";
 import { printable, remark, say } from "../output.ts";
 import { ask, canAsk, readPasswordFromStdin } from "../prompt.ts";
@@ -45,7 +45,7 @@ export const loginCommand: CommandModule<object, Args> = {
     const answers = await collect(args);
     const log = createLogger({ level: "warn" });
     const { token } = await logInWith(server, answers, log);
-    const account = new Account({ server, token, log });
+    const account = new Account({ server, token, log, retry: IMPATIENT });
     try {
       const who = await account.check();
       storeLogin({ server, username: who.email || answers.username, token });

@@ -28,6 +28,9 @@ interface Args {
   readonly [flag: string]: unknown;
 }
 
+/** After this many milliseconds without a mount, the person is told what it waits for. */
+const SLOW_MS = 3000;
+
 export const mountCommand: CommandModule<object, Args> = {
   command: "mount <mountpoint>",
   describe: "Mount your libraries, or one of them, on an empty folder",
@@ -51,7 +54,7 @@ export const mountCommand: CommandModule<object, Args> = {
         "file-server": { type: "string", describe: "Reach the file server at this URL instead of the one it names" },
         foreground: { alias: "f", type: "boolean", describe: "Stay here until Ctrl-C" },
         verbose: { type: "boolean", describe: "Log every operation" },
-        "log-file": { type: "string", describe: "Where to log" },
+        "log-file": { type: "string", describe: "Where to log (default: ~/.local/state/seamount; with -f, here)" },
         o: {
           type: "array",
           string: true,
@@ -70,8 +73,12 @@ export const mountCommand: CommandModule<object, Args> = {
     parseMountOptions(options);
     const name = options.library ?? new URL(options.server).host;
     const ready = () => say(`${name} mounted on ${mountpoint}`);
+    const slow = setTimeout(() => remark(`Waiting for ${options.server} ...`), SLOW_MS).unref();
     if (args.foreground) {
-      process.exitCode = await runHere(options, args, ready);
+      process.exitCode = await runHere(options, args, () => {
+        clearTimeout(slow);
+        ready();
+      });
       return;
     }
     const logFile = args.logFile === undefined ? logFileOf(mountpoint) : resolve(args.logFile);
