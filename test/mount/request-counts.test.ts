@@ -1,0 +1,186 @@
+/**
+ * How many HTTP requests ordinary work costs: exact counts, because a listing per lookup is the difference between a
+ * usable drive and rclone's 21 seconds for a `find`. Listings never get old here (--refresh), so every request counted
+ * is one that the operation itself caused.
+ */
+import { join } from "node:path";
+import { beforeAll, describe, expect, it } from "vitest";
+import type { DevServer } from "../../src/devserver/index.ts";
+import { startServer } from "../support/fixture.ts";
+import { FsWorker } from "../support/fs-worker.ts";
+import { EMAIL, type Mounted, mountLibrary } from "../support/mounts.ts";
+import { ok } from "../support/process.ts";
+import { fileScope } from "../support/scope.ts";
+import { serverText } from "../support/trees.ts";
+
+const FILES = 1000;
+const scope = fileScope();
+let server: DevServer;
+let libraryId: string;
+let mount: Mounted;
+let worker: FsWorker;
+
+/** The kinds of the requests that arrive while `work` runs. */
+async function requestsOf(work: () => Promise<unknown>): Promise<string[]> {
+  server.requests.reset();
+  await work();
+  return server.requests.list().map((request) => request.kind);
+}
+
+beforeAll(async () => {
+  server = await startServer(scope);
+  libraryId = server.store.createLibrary(EMAIL, "Counts");
+  for (const folder of ["/big", "/small", "/new", "/other", "/deep"]) server.store.mkdir(libraryId, folder);
+  for (let i = 0; i < FILES; i++) await server.store.writeFile(libraryId, `/big/file-${i}.txt`, `content ${i}`);
+  for (let i = 0; i < 20; i++) await server.store.writeFile(libraryId, `/small/f${i}`, `small ${i}`);
+  mount = await mountLibrary(scope, { server, library: "Counts", args: ["--refresh", "3600"] });
+  worker = new FsWorker(scope);
+  await ok("ls", ["-la", mount.dir]);
+});
+
+describe("listing", () => {
+  it("ls -l of a cold folder of 1,000 files is one request", async () => {
+    let lines = 0;
+    const kinds = await requestsOf(async () => {
+      lines = (await ok("ls", ["-l", join(mount.dir, "big")])).trim().split("\n").length;
+    });
+    expect(lines).toBe(FILES + 1);
+    expect(kinds).toEqual(["dir"]);
+  });
+
+  it("stat of all files of a listed folder is no request", async () => {
+    const names = Array.from({ length: FILES }, (_, i) => join(mount.dir, `big/file-${i}.txt`));
+    await ok("ls", ["-l", join(mount.dir, "big")]);
+    let sizes = "";
+    const kinds = await requestsOf(async () => {
+      sizes = await ok("stat", ["-c", "%s", ...names]);
+    });
+    expect(sizes.trim().split("\n").map(Number)).toEqual(names.map((_, i) => `content ${i}`.length));
+    expect(kinds).toEqual([]);
+  });
+
+  it("a name that is not in a listed folder is no request", async () => {
+    await worker.listdir(join(mount.dir, "big"));
+    const kinds = await requestsOf(async () => {
+      for (let i = 0; i < 5; i++)
+        await expect(worker.stat(join(mount.dir, `big/missing-${i}`))).rejects.toThrow("ENOENT");
+    });
+    expect(kinds).toEqual([]);
+  });
+
+  it("ls -l of the root of a fresh mount is one request", async () => {
+    const fresh = await mountLibrary(scope, { server, library: "Counts:/big", args: ["--refresh", "3600"] });
+    const kinds = await requestsOf(() => ok("ls", ["-l", fresh.dir]));
+    expect(kinds).toEqual(["dir"]);
+    await fresh.unmount();
+  });
+
+  it("find over listed folders is no request", async () => {
+    await ok("find", [mount.dir, "-size", "+0"]);
+    expect(await requestsOf(() => ok("find", [mount.dir, "-size", "+0"]))).toEqual([]);
+  });
+});
+
+describe("reading", () => {
+  it("a cold small file is at most two requests, and none the second time", async () => {
+    const path = join(mount.dir, "small/f1");
+    await ok("ls", [join(mount.dir, "small")]);
+    const cold = await requestsOf(async () => expect(await ok("cat", [path])).toBe("small 1"));
+    expect(cold).toEqual(["file-link", "download"]);
+    const warm = await requestsOf(async () => expect(await ok("cat", [path])).toBe("small 1"));
+    expect(warm).toEqual([]);
+  });
+
+  it("stat after reading is no request", async () => {
+    await ok("cat", [join(mount.dir, "small/f2")]);
+    expect(await requestsOf(() => worker.stat(join(mount.dir, "small/f2")))).toEqual([]);
+  });
+
+  it("reading what was just written is no request", async () => {
+    const path = join(mount.dir, "new/read-back");
+    await worker.writeFile(path, "just written");
+    const kinds = await requestsOf(async () => expect(await ok("cat", [path])).toBe("just written"));
+    expect(kinds).toEqual([]);
+  });
+
+  it("an empty file is read without a request", async () => {
+    await server.store.writeFile(libraryId, "/other/empty", "");
+    await ok("ls", [join(mount.dir, "other")]);
+    expect(await requestsOf(() => ok("cat", [join(mount.dir, "other/empty")]))).toEqual([]);
+  });
+});
+
+describe("writing", () => {
+  it("a new small file is at most two requests cold and one warm", async () => {
+    const fresh = await mountLibrary(scope, { server, library: "Counts", args: ["--refresh", "3600"] });
+    await ok("ls", [join(fresh.dir, "new")]);
+    const write = (name: string) => () => worker.writeFile(join(fresh.dir, "new", name), "new content");
+    const cold = await requestsOf(write("first"));
+    expect(cold).toEqual(["upload-link", "upload"]);
+    const warm = await requestsOf(write("second"));
+    expect(warm).toEqual(["upload"]);
+    expect(await serverText(server, libraryId, "/new/second")).toBe("new content");
+    await fresh.unmount();
+  });
+
+  it("a new file in another folder needs no second link", async () => {
+    await ok("ls", [join(mount.dir, "new"), join(mount.dir, "deep")]);
+    await worker.writeFile(join(mount.dir, "new/warm-up"), "x");
+    expect(await requestsOf(() => worker.writeFile(join(mount.dir, "deep/file"), "y"))).toEqual(["upload"]);
+  });
+
+  it("overwriting a file is at most two requests cold and one warm", async () => {
+    const path = join(mount.dir, "small/f3");
+    const cold = await requestsOf(() => worker.writeFile(path, "first change"));
+    expect(cold.length).toBeLessThanOrEqual(2);
+    const warm = await requestsOf(() => worker.writeFile(path, "second change"));
+    expect(warm.length).toBe(1);
+    expect(await serverText(server, libraryId, "/small/f3")).toBe("second change");
+  });
+
+  it("opening for writing without a change is no request", async () => {
+    const kinds = await requestsOf(async () => {
+      await worker.close(await worker.open(join(mount.dir, "small/f4"), "O_RDWR"));
+    });
+    expect(kinds).toEqual([]);
+  });
+
+  it("a second close of a stored file is no request", async () => {
+    const fd = await worker.open(join(mount.dir, "new/fsynced"), "O_WRONLY|O_CREAT");
+    await worker.pwrite(fd, "stored by fsync", 0);
+    await worker.call("fsync", fd);
+    expect(await requestsOf(() => worker.close(fd))).toEqual([]);
+    expect(await serverText(server, libraryId, "/new/fsynced")).toBe("stored by fsync");
+  });
+});
+
+describe("changing the tree of listed folders", () => {
+  it("mkdir is one request, and the new folder needs no listing", async () => {
+    const dir = join(mount.dir, "deep/folder");
+    expect(await requestsOf(() => worker.call("mkdir", dir))).toEqual(["mkdir"]);
+    expect(await requestsOf(() => worker.listdir(dir))).toEqual([]);
+  });
+
+  it("renaming a file within its folder is one request", async () => {
+    await worker.listdir(join(mount.dir, "small"));
+    const kinds = await requestsOf(() => worker.rename(join(mount.dir, "small/f5"), join(mount.dir, "small/g5")));
+    expect(kinds.length).toBe(1);
+    expect(await serverText(server, libraryId, "/small/g5")).toBe("small 5");
+  });
+
+  it("moving a file to another folder is one request", async () => {
+    await worker.listdir(join(mount.dir, "other"));
+    const kinds = await requestsOf(() => worker.rename(join(mount.dir, "small/f6"), join(mount.dir, "other/f6")));
+    expect(kinds.length).toBe(1);
+    expect(await serverText(server, libraryId, "/other/f6")).toBe("small 6");
+  });
+
+  it("unlink and rmdir are one request each", async () => {
+    expect(await requestsOf(() => worker.call("unlink", join(mount.dir, "small/f7")))).toHaveLength(1);
+    await worker.call("mkdir", join(mount.dir, "deep/gone"));
+    expect(await requestsOf(() => worker.call("rmdir", join(mount.dir, "deep/gone")))).toHaveLength(1);
+    const paths = [...server.store.tree(libraryId).keys()];
+    expect(paths).not.toContain("/small/f7");
+    expect(paths).not.toContain("/deep/gone");
+  });
+});

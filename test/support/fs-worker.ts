@@ -1,0 +1,164 @@
+/**
+ * System calls on the mount, made by a Python child (fs-worker.py) so that the test process never blocks on what it serves
+ * and descriptors can stay open. A call resolves with its result or rejects with the errno of the real system call.
+ * EOPNOTSUPP, which has the number of ENOTSUP on Linux, is reported as ENOTSUP.
+ */
+import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { PYTHON } from "./process.ts";
+import type { Scope } from "./scope.ts";
+
+const PROGRAM = join(import.meta.dirname, "fs-worker.py");
+
+export interface WorkerStat {
+  readonly ino: number;
+  /** Permission bits only. */
+  readonly mode: number;
+  readonly kind: "file" | "dir" | "other";
+  readonly size: number;
+  readonly nlink: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly blocks: number;
+  readonly mtimeNs: string;
+  readonly atimeNs: string;
+  readonly ctimeNs: string;
+}
+
+export interface WorkerStatvfs {
+  readonly frsize: number;
+  readonly blocks: number;
+  readonly bavail: number;
+  readonly bfree: number;
+  readonly namemax: number;
+}
+
+/** A system call that failed; `code` is its errno's name. */
+export class CallError extends Error {
+  override readonly name = "CallError";
+  readonly code: string;
+
+  constructor(code: string, call: string) {
+    super(`${call}: ${code}`);
+    this.code = code;
+  }
+}
+
+interface Answer {
+  readonly id: number;
+  readonly value?: unknown;
+  readonly errno?: string;
+}
+
+export class FsWorker {
+  readonly #child: ChildProcessWithoutNullStreams;
+  readonly #waiting = new Map<number, (answer: Answer | Error) => void>();
+  #nextId = 1;
+  #stderr = "";
+
+  constructor(scope: Scope, options: { readonly uid?: number } = {}) {
+    const as = options.uid === undefined ? {} : { uid: options.uid, gid: options.uid };
+    const child = spawn(PYTHON, [PROGRAM], { stdio: ["pipe", "pipe", "pipe"], ...as });
+    this.#child = child;
+    child.stdin.on("error", () => {});
+    child.stderr.on("data", (chunk: Buffer) => {
+      this.#stderr += chunk.toString();
+    });
+    createInterface({ input: child.stdout }).on("line", (line) => {
+      const answer = JSON.parse(line) as Answer;
+      this.#waiting.get(answer.id)?.(answer);
+    });
+    const ended = new Promise<void>((resolve) => {
+      child.on("close", () => {
+        for (const give of this.#waiting.values()) give(new Error(`the worker ended: ${this.#stderr}`));
+        resolve();
+      });
+      child.on("error", () => resolve());
+    });
+    scope.defer(async () => {
+      child.stdin.end();
+      const timer = setTimeout(() => child.kill("SIGKILL"), 2000);
+      await ended;
+      clearTimeout(timer);
+    });
+  }
+
+  get pid(): number {
+    return this.#child.pid!;
+  }
+
+  /** Fails when there is no answer within a minute: no operation of a mount may hang. */
+  async call<T>(op: string, ...args: unknown[]): Promise<T> {
+    const id = this.#nextId++;
+    const shown = `${op}(${args.map((arg) => JSON.stringify(arg)?.slice(0, 80)).join(", ")})`;
+    const answer = await new Promise<Answer | Error>((resolve) => {
+      const timer = setTimeout(() => resolve(new Error(`${shown} did not return within a minute`)), 60_000);
+      this.#waiting.set(id, (given) => {
+        clearTimeout(timer);
+        resolve(given);
+      });
+      this.#child.stdin.write(`${JSON.stringify({ id, op, args })}\n`);
+    }).finally(() => this.#waiting.delete(id));
+    if (answer instanceof Error) throw answer;
+    if (answer.errno !== undefined) throw new CallError(answer.errno, shown);
+    return answer.value as T;
+  }
+
+  open(path: string, flags: string): Promise<number> {
+    return this.call("open", path, flags);
+  }
+
+  close(fd: number): Promise<void> {
+    return this.call("close", fd);
+  }
+
+  async pread(fd: number, size: number, offset: number): Promise<Buffer> {
+    return Buffer.from(await this.call<string>("pread", fd, size, offset), "base64");
+  }
+
+  pwrite(fd: number, data: string | Buffer, offset: number): Promise<number> {
+    return this.call("pwrite", fd, Buffer.from(data).toString("base64"), offset);
+  }
+
+  /** write(2) at the file position, which for O_APPEND is the end. */
+  write(fd: number, data: string | Buffer): Promise<number> {
+    return this.call("write", fd, Buffer.from(data).toString("base64"));
+  }
+
+  stat(path: string): Promise<WorkerStat> {
+    return this.call("stat", path);
+  }
+
+  fstat(fd: number): Promise<WorkerStat> {
+    return this.call("fstat", fd);
+  }
+
+  listdir(path: string): Promise<string[]> {
+    return this.call("listdir", path);
+  }
+
+  async readFile(path: string): Promise<Buffer> {
+    return Buffer.from(await this.call<string>("readFile", path), "base64");
+  }
+
+  /** open(O_WRONLY|O_CREAT|O_TRUNC), write, close: rejects with the errno of whichever failed. */
+  writeFile(path: string, data: string | Buffer): Promise<void> {
+    return this.call("writeFile", path, Buffer.from(data).toString("base64"));
+  }
+
+  rename(from: string, to: string): Promise<void> {
+    return this.call("rename", from, to);
+  }
+}
+
+/** The errno a call ends with, or "ok". Any other failure is the test's failure. */
+export async function outcome(call: Promise<unknown>): Promise<string> {
+  try {
+    await call;
+    return "ok";
+  } catch (error) {
+    if (error instanceof CallError) return error.code;
+    throw error;
+  }
+}

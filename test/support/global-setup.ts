@@ -1,0 +1,38 @@
+/**
+ * Runs once around the mount project: builds dist (the tests start the built program in child processes) and makes one
+ * temp folder for the whole run. Invariant: a run that leaves a mount, a process's files or a temp folder behind fails.
+ * Called by vitest (globalSetup of the project "mount").
+ */
+import { execFile } from "node:child_process";
+import { chmod, mkdtemp, readdir, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { promisify } from "node:util";
+import { isMountPoint, lazyUnmount, mountsUnder } from "./mountinfo.ts";
+
+const ROOT = resolve(import.meta.dirname, "../..");
+
+export async function setup(): Promise<void> {
+  try {
+    const tsc = join(ROOT, "node_modules/typescript/bin/tsc");
+    await promisify(execFile)(process.execPath, [tsc, "-p", "tsconfig.build.json"], { cwd: ROOT });
+  } catch (error) {
+    throw new Error(`dist cannot be built:\n${(error as { stdout?: string }).stdout ?? String(error)}`);
+  }
+  const temp = await mkdtemp(join(tmpdir(), "seamount-test-"));
+  await chmod(temp, 0o755);
+  // The forks that run the test files inherit the environment of this process.
+  process.env["SEAMOUNT_TEST_TEMP"] = temp;
+}
+
+export async function teardown(): Promise<void> {
+  const temp = process.env["SEAMOUNT_TEST_TEMP"];
+  if (temp === undefined) return;
+  const mounts = await mountsUnder(temp);
+  for (const mount of mounts) await lazyUnmount(mount);
+  const folders = await readdir(temp);
+  if (!(await isMountPoint(temp))) await rm(temp, { recursive: true, force: true });
+  if (mounts.length > 0 || folders.length > 0) {
+    throw new Error(`the run left something behind: mounts [${mounts.join(", ")}], folders [${folders.join(", ")}]`);
+  }
+}
