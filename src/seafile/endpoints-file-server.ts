@@ -1,11 +1,12 @@
 /**
- * The two requests to the file server: a ranged download and an upload, as server/access-file.c, server/upload-file.c and
+ * The requests to the file server: a ranged download, an upload and an update, as server/access-file.c, server/upload-file.c and
  * fileserver/fileop.go take them. One request each; no retries, no decisions. Links are secrets and stay out of messages.
- * Called by reader.ts and library-apply.ts.
+ * Called by reader.ts and library-put.ts.
  */
 import type { HttpClient, HttpStream } from "./http.ts";
 import { multipartBody } from "./multipart.ts";
-import { parse, uploaded } from "./schema.ts";
+import { nameOf } from "./names.ts";
+import { parse, parseObjectId, uploaded } from "./schema.ts";
 import type { Content, FileVersion, ObjectId } from "./types.ts";
 
 /** GET {files}: bytes [start, end), or everything without a Range when `range` is undefined. No conditional headers: any answers 304. */
@@ -83,4 +84,39 @@ export async function postUpload(
   });
   const [stored] = parse(uploaded, answer.body, what);
   return { ...stored!, now: http.serverNow() };
+}
+
+export interface Update {
+  /** Absolute in the library; a single line. */
+  readonly path: string;
+  readonly content: Content;
+  /** Unix seconds; honoured from server 12 on. */
+  readonly mtime: number;
+}
+
+/** POST {update-api}: new content for an existing file, whose name may be any that fits a form field. Answers with a bare id. */
+export async function postUpdate(
+  http: HttpClient,
+  link: string,
+  { path, content, mtime }: Update,
+  signal?: AbortSignal,
+): Promise<Uploaded> {
+  const what = `Storing ${JSON.stringify(nameOf(path))}`;
+  const body = multipartBody({
+    fields: { target_file: path, last_modify: rfc3339(mtime) },
+    fileName: "content",
+    content,
+    signal,
+  });
+  const answer = await http.call({
+    side: "file-server",
+    what,
+    method: "POST",
+    target: link,
+    body,
+    headersTimeoutMs: http.timeouts.uploadHeaders,
+    signal,
+  });
+  const id = parseObjectId(answer.body.trim().replaceAll('"', ""), what);
+  return { name: nameOf(path), id, size: content.size, now: http.serverNow() };
 }

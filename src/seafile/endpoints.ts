@@ -164,9 +164,17 @@ export async function getFileLink(
 }
 
 /** GET api2/repos/{id}/upload-link/ for the library's root: one link for all folders below it. */
-export async function getUploadLink(http: HttpClient, library: LibraryId, signal?: AbortSignal): Promise<string> {
-  const what = "Asking for leave to upload";
-  const target = `/api2/repos/${library}/upload-link/`;
+export function getUploadLink(http: HttpClient, library: LibraryId, signal?: AbortSignal): Promise<string> {
+  return getStoreLink(http, `/api2/repos/${library}/upload-link/`, signal);
+}
+
+/** GET api2/repos/{id}/update-link/: one link for all files of the library. */
+export function getUpdateLink(http: HttpClient, library: LibraryId, signal?: AbortSignal): Promise<string> {
+  return getStoreLink(http, `/api2/repos/${library}/update-link/`, signal);
+}
+
+async function getStoreLink(http: HttpClient, target: string, signal: AbortSignal | undefined): Promise<string> {
+  const what = "Asking for leave to store";
   const answer = await http.call({ side: "seahub", what, method: "GET", target, query: { p: "/" }, signal });
   return parse(stringAnswer, answer.body, what);
 }

@@ -170,6 +170,8 @@ function fileServerFailure(status: number, { text, shape }: Reason): [kind: Kind
     case 441:
     case 444:
       return ["not-found", "it does not exist on the server"];
+    case 429:
+      return ["throttled", "the file server limits the number of requests; try again later"];
     case 443:
       return ["quota", "the quota of the library's owner is used up"];
     default:

@@ -2,7 +2,7 @@
  * Moving and renaming so that the result is exact. The server never refuses a taken name but numbers it ("x (1)"), never
  * moves and renames in one request, and says "success" for a source that is not there. Invariants: an entry ends under the
  * wanted name or under its old one with kind "exists"; nothing is ever overwritten or removed.
- * Called by library-apply.ts.
+ * Called by library-apply.ts and library-put.ts.
  */
 import { type Context, repeat } from "./context.ts";
 import { type Changed, type ChangeTarget, postBatchMove, postFileMove, postRename } from "./endpoints-change.ts";
@@ -25,6 +25,13 @@ export async function applyMove(context: Context, at: ChangeTarget, move: Move):
   }
   if (parentOf(from) === parentOf(to)) return renameExactly(context, at, kind, from, to, []);
   return kind === "file" ? moveFile(context, at, from, to) : moveFolder(context, at, from, to);
+}
+
+/** Brings a new file to its place; like an upload it gets a numbered name there when its own is taken. */
+export async function placeFile(context: Context, at: ChangeTarget, from: string, to: string): Promise<Changed> {
+  if (parentOf(from) === parentOf(to)) return rename(context, at, "file", from, nameOf(to));
+  const moved = await moveFileTo(context, at, from, parentOf(to));
+  return rename(context, at, "file", join(parentOf(to), moved.obj_name), nameOf(to));
 }
 
 /** A step back: from where an entry is to where it was. */

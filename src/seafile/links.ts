@@ -2,11 +2,11 @@
  * LinkLease: a link to the file server with its age. Links live for 3,600 s from their creation, use does not prolong them,
  * and a restart of the server forgets them (seafile-server web-accesstoken-mgr). Invariants: no lease older than 3,000 s is
  * handed out; a download lease is keyed by the content it is pinned to; waiters of the same lease share one request, and
- * one of them giving up does not disturb the others. Called by reader.ts, library.ts and library-apply.ts.
+ * one of them giving up does not disturb the others. Called by reader.ts, library.ts and library-put.ts.
  */
 import type { Logger } from "../observe/log.ts";
 import { raceAbort } from "../util/abort.ts";
-import { getFileLink, getUploadLink } from "./endpoints.ts";
+import { getFileLink, getUpdateLink, getUploadLink } from "./endpoints.ts";
 import type { HttpClient } from "./http.ts";
 import { type RetryPolicy, retry } from "./retry.ts";
 import { fileServerLink } from "./server-address.ts";
@@ -37,7 +37,7 @@ export interface LinkCacheOptions {
 
 export class LinkCache {
   readonly #options: LinkCacheOptions;
-  readonly #uploads = new Map<string, LinkLease>();
+  readonly #stores = new Map<string, LinkLease>();
   readonly #downloads = new Map<string, DownloadLease>();
   readonly #pending = new Map<string, Promise<LinkLease>>();
 
@@ -45,14 +45,16 @@ export class LinkCache {
     this.#options = options;
   }
 
-  /** A lease for uploads anywhere in the library. */
-  async upload(library: LibraryId, signal?: AbortSignal): Promise<LinkLease> {
-    const kept = this.#fresh(this.#uploads, library);
+  /** A lease for storing anywhere in the library: "upload" by folder and name, "update" by the path of an existing file. */
+  async store(use: "upload" | "update", library: LibraryId, signal?: AbortSignal): Promise<LinkLease> {
+    const key = `${use} ${library}`;
+    const kept = this.#fresh(this.#stores, key);
     if (kept !== undefined) return kept;
-    return this.#shared(`upload ${library}`, signal, async () => {
+    const ask = use === "upload" ? getUploadLink : getUpdateLink;
+    return this.#shared(key, signal, async () => {
       const takenAt = this.#options.clock();
-      const link = await this.#patiently(() => getUploadLink(this.#options.http, library));
-      return this.#keep(this.#uploads, { key: library, link: this.#usable(link), takenAt });
+      const link = await this.#patiently(() => ask(this.#options.http, library));
+      return this.#keep(this.#stores, { key, link: this.#usable(link), takenAt });
     });
   }
 
@@ -72,7 +74,7 @@ export class LinkCache {
 
   /** The file server refused the lease: the next caller gets another one. */
   drop(lease: LinkLease): void {
-    for (const leases of [this.#uploads, this.#downloads]) {
+    for (const leases of [this.#stores, this.#downloads]) {
       if (leases.get(lease.key) === lease) leases.delete(lease.key);
     }
   }

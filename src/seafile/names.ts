@@ -28,9 +28,9 @@ export function fitsMultipart(name: string): boolean {
   return !/["\\\p{Cc}]/u.test(name) && Buffer.byteLength(name) <= MULTIPART_NAME_MAX;
 }
 
-/** Can the folder stand in a form field? The C server takes one line, and only its last. */
+/** Can the path stand in a form field? The C server takes one line, and only its last, and "\\" for "/". */
 export function fitsFormField(path: string): boolean {
-  return !/[\\\p{Cc}]/u.test(path);
+  return !/[\\\r\n]/.test(path);
 }
 
 export function parentOf(path: string): string {
