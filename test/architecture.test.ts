@@ -39,7 +39,9 @@ const roomOf = (file: string) => {
   return folder === "fuse/kernel" ? folder : folder.split("/")[0]!;
 };
 const importsOf = (file: string) =>
-  [...readFileSync(join(SRC, file), "utf8").matchAll(/(?:from|import)\s*\(?\s*["']([^"']+)["']/g)].map((m) => m[1]!);
+  [...readFileSync(join(SRC, file), "utf8").matchAll(/\b(?:from\s+|import\s*\(?\s*)["']([^"']+)["']/g)].map(
+    (m) => m[1]!,
+  );
 
 describe("architecture", () => {
   it("imports point down only", () => {

@@ -1,0 +1,28 @@
+/** Seahub's views that give links for writing: upload-link and update-link. Listed in api-routes.ts. */
+import { demand, libraryOf } from "./api-common.ts";
+import { type ApiReply, apiError, rest } from "./api-reply.ts";
+import type { ApiRequest } from "./api-request.ts";
+import { type Route, route } from "./router.ts";
+import type { Services } from "./services.ts";
+
+function linkView(op: "upload" | "update") {
+  return (request: ApiRequest, services: Services): ApiReply => {
+    const library = libraryOf(request, services);
+    const path = request.query("p") ?? "/";
+    if (library.directoryId(path) === undefined) throw apiError(404, `Folder ${path} not found.`);
+    demand("rw", request, services, library, "You do not have permission to access this folder.");
+    if (services.store.isFull(library, 0)) throw apiError(443, "Out of quota.");
+    const from = request.query("from") ?? "api";
+    if (from !== "api" && from !== "web") throw apiError(400, "from invalid.");
+    const target = op === "upload" ? path : "";
+    const token = services.links.issue({ libraryId: library.id, userId: request.user.id, op, target, oneTime: false });
+    const replace = ["1", "true"].includes((request.query("replace") ?? "").toLowerCase());
+    const query = op === "upload" && replace ? "?replace=1" : "";
+    return rest(`${services.fileServerUrl()}/${op}-${from === "web" ? "aj" : "api"}/${token}${query}`);
+  };
+}
+
+export const linkRoutes: readonly Route[] = [
+  { pattern: route("/api2/repos/{id}/upload-link/"), kind: "upload-link", views: { GET: linkView("upload") } },
+  { pattern: route("/api2/repos/{id}/update-link/"), kind: "update-link", views: { GET: linkView("update") } },
+];

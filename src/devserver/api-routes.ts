@@ -1,0 +1,24 @@
+/** All views of seahub that this server has. An address that is not here is a 404 page. */
+import { accountRoutes } from "./api-account.ts";
+import { batchRoutes } from "./api-batch.ts";
+import { dirRoutes } from "./api-dir.ts";
+import { dirV21Routes } from "./api-dir-v21.ts";
+import { fileRoutes } from "./api-file.ts";
+import { fileV21Routes } from "./api-file-v21.ts";
+import { fileopsRoutes } from "./api-fileops.ts";
+import { libraryRoutes } from "./api-libraries.ts";
+import { linkRoutes } from "./api-links.ts";
+import type { Route } from "./router.ts";
+
+export const routes: readonly Route[] = [
+  ...accountRoutes,
+  // Before the libraries: "batch-move-item" must not be taken for a library.
+  ...batchRoutes,
+  ...libraryRoutes,
+  ...linkRoutes,
+  ...dirRoutes,
+  ...fileRoutes,
+  ...fileopsRoutes,
+  ...dirV21Routes,
+  ...fileV21Routes,
+];
