@@ -1,0 +1,66 @@
+/**
+ * fsx-like random operations on a real mount, changes by others among them, compared with the model after every step, with
+ * the server after the unmount, and with a new mount after that. SEAMOUNT_MODEL_SECONDS says how long (120 unless set),
+ * SEAMOUNT_MODEL_SEED repeats a run; the seed and the shrunk list of commands are printed.
+ */
+import fc from "fast-check";
+import { expect, it } from "vitest";
+import type { DevServer } from "../../src/devserver/index.ts";
+import { startServer } from "../support/fixture.ts";
+import { FsWorker } from "../support/fs-worker.ts";
+import { EMAIL, mountLibrary } from "../support/mounts.ts";
+import { type Scope, testScope, withScope } from "../support/scope.ts";
+import { fileOf, localTree, serverTree } from "../support/trees.ts";
+import { type Command, closeAll, localCommands, type Model, type Real, type Remote } from "./commands.ts";
+import { ModelFs } from "./model-fs.ts";
+import { remoteCommands } from "./remote-commands.ts";
+
+const SECONDS = Number(process.env["SEAMOUNT_MODEL_SECONDS"] ?? 120);
+const SEED = Number(process.env["SEAMOUNT_MODEL_SEED"] ?? Date.now() % 2 ** 31);
+/** A file operation waits for the server; a remote change waits for the refresh: about 1 in 60. */
+const LOCAL_SHARE = 60;
+
+function remoteOf(server: DevServer, libraryId: string): Remote {
+  return {
+    write: (path, data) => server.store.writeFile(libraryId, path, data),
+    mkdir: async (path) => server.store.mkdir(libraryId, path),
+    remove: async (path) => server.store.remove(libraryId, path),
+    move: async (from, to) => server.store.move(libraryId, from, to),
+  };
+}
+
+/** One list of commands on a fresh library, then the three comparisons. */
+async function runCommands(scope: Scope, server: DevServer, name: string, list: Iterable<Command>): Promise<void> {
+  const libraryId = server.store.createLibrary(EMAIL, name);
+  const mount = await mountLibrary(scope, { server, library: name, args: ["--refresh", "0.2"] });
+  const worker = new FsWorker(scope);
+  const model: Model = { fs: new ModelFs(), handles: new Map() };
+  const real: Real = { dir: mount.dir, worker, fds: new Map(), remote: remoteOf(server, libraryId) };
+  await fc.asyncModelRun(() => ({ model, real }), list);
+  await closeAll(model, real);
+
+  const contents = Object.entries(model.fs.tree()).map(([path, data]) => [path, data === null ? "" : fileOf(data)]);
+  const expected = Object.fromEntries(contents);
+  expect(await localTree(mount.dir), "the mount before the unmount").toEqual(expected);
+  expect(await mount.unmount(), mount.log()).toEqual({ code: 0, signal: null });
+  expect(await serverTree(server, libraryId), "the server after the unmount").toEqual(expected);
+  const again = await mountLibrary(scope, { server, library: name });
+  expect(await localTree(again.dir), "a new mount").toEqual(expected);
+  expect(await again.unmount()).toEqual({ code: 0, signal: null });
+  server.store.deleteLibrary(libraryId);
+}
+
+it(`random operations find no difference in ${SECONDS} seconds`, { timeout: (SECONDS + 120) * 1000 }, async () => {
+  console.log(`random operations: SEAMOUNT_MODEL_SECONDS=${SECONDS} SEAMOUNT_MODEL_SEED=${SEED}`);
+  const server = await startServer(testScope());
+  const local = localCommands.map(({ weight, arbitrary }) => ({ weight: weight * LOCAL_SHARE, arbitrary }));
+  const remote = remoteCommands.map(({ weight, arbitrary }) => ({ weight: weight * 13, arbitrary }));
+  const commands = fc.commands([fc.oneof(...local, ...remote)], { maxCommands: 150, size: "max" });
+  let runs = 0;
+  await fc.assert(
+    fc.asyncProperty(commands, (list) => withScope((scope) => runCommands(scope, server, `Run ${++runs}`, list))),
+    { seed: SEED, numRuns: 1_000_000, interruptAfterTimeLimit: SECONDS * 1000, markInterruptAsFailure: false },
+  );
+  console.log(`random operations: ${runs} lists of commands`);
+  expect(runs).toBeGreaterThan(1);
+});

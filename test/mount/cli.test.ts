@@ -1,0 +1,387 @@
+/**
+ * The command line with a server behind it and a kernel under it: background mounts and their true exit codes, unmounting
+ * by everybody who can, what is left behind, and where secrets are not.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
+import { beforeAll, describe, expect, it } from "vitest";
+import type { DevServer } from "../../src/devserver/index.ts";
+import { startServer } from "../support/fixture.ts";
+import { FsWorker } from "../support/fs-worker.ts";
+import { isMountPoint, mountEntries } from "../support/mountinfo.ts";
+import {
+  EMAIL,
+  environment,
+  MAIN,
+  makeHome,
+  makeMountPoint,
+  mountLibrary,
+  NOBODY,
+  seamount,
+} from "../support/mounts.ts";
+import { eventually, ok, run } from "../support/process.ts";
+import { fileScope, type Scope, testScope } from "../support/scope.ts";
+
+const PASSWORD = "testpass123";
+const whole = fileScope();
+let server: DevServer;
+let work: string;
+
+beforeAll(async () => {
+  server = await startServer(whole);
+  work = server.store.createLibrary(EMAIL, "Work");
+  await server.store.writeFile(work, "/hello.txt", Buffer.from("hello\n"));
+});
+
+interface Bench {
+  readonly home: string;
+  readonly dir: string;
+  run(args: readonly string[], options?: { input?: string; env?: Record<string, string> }): ReturnType<typeof seamount>;
+  /** The process of the background mount on `dir`. */
+  pid(): Promise<number>;
+}
+
+/** A home and a mount point of their own; a background mount that a failed test leaves is ended. */
+async function bench(scope: Scope, uid?: number): Promise<Bench> {
+  const home = await makeHome(scope, uid);
+  const dir = await makeMountPoint(scope, uid);
+  const settings = { server, home, ...(uid === undefined ? {} : { uid }) };
+  const records = join(home, "run/seamount");
+  const pid = async () => {
+    const [name] = await readdir(records);
+    return (JSON.parse(await readFile(join(records, name!), "utf8")) as { pid: number }).pid;
+  };
+  scope.defer(async () => {
+    if (await isMountPoint(dir)) await seamount(["unmount", "--lazy", dir], settings);
+    for (const name of await readdir(records).catch(() => [])) {
+      const { pid } = JSON.parse(await readFile(join(records, name), "utf8")) as { pid: number };
+      if (isAlive(pid)) process.kill(pid, "SIGKILL");
+    }
+  });
+  return { home, dir, pid, run: (args, options = {}) => seamount(args, settings, options) };
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
+
+const isGone = (pid: number) => eventually(`process ${pid} has ended`, () => !isAlive(pid));
+
+describe("mount in the background", () => {
+  it("returns when the mount works, says so, and unmount returns when the process has ended", async () => {
+    const { dir, home, run, pid } = await bench(testScope());
+    expect(await run(["mount", dir, "--library", "Work"])).toMatchObject({
+      code: 0,
+      stdout: `Work mounted on ${dir}\n`,
+      stderr: "",
+    });
+    expect(await ok("cat", [join(dir, "hello.txt")])).toBe("hello\n");
+    const process = await pid();
+    expect(await run(["unmount", dir])).toMatchObject({ code: 0, stdout: `${dir} unmounted\n`, stderr: "" });
+    expect(isAlive(process)).toBe(false);
+    expect(await isMountPoint(dir)).toBe(false);
+    expect(await readdir(join(home, "run/seamount"))).toEqual([]);
+  });
+
+  it("survives the hang-up of its terminal and belongs to a session of its own", async () => {
+    const { dir, run, pid } = await bench(testScope());
+    await run(["mount", dir, "--library", "Work"]);
+    const served = await pid();
+    process.kill(served, "SIGHUP");
+    expect(await ok("cat", [join(dir, "hello.txt")])).toBe("hello\n");
+    expect((await ok("ps", ["-o", "sid=", "-p", String(served)])).trim()).toBe(String(served));
+    expect(await run(["unmount", dir])).toMatchObject({ code: 0 });
+  });
+
+  it("keeps the token out of arguments, environment and log, and the log to its user", async () => {
+    const { dir, home, run, pid } = await bench(testScope());
+    await run(["mount", dir, "--verbose"]);
+    await ok("ls", ["-lR", dir]);
+    const token = server.token(EMAIL);
+    const process = await pid();
+    for (const name of ["cmdline", "environ"]) {
+      expect(await readFile(`/proc/${process}/${name}`, "latin1"), name).not.toContain(token);
+    }
+    await run(["unmount", dir]);
+    const [name] = await readdir(join(home, "state/seamount"));
+    const log = join(home, "state/seamount", name!);
+    expect(((await stat(log)).mode & 0o777).toString(8)).toBe("600");
+    const logged = await readFile(log, "utf8");
+    expect(logged).toContain("is mounted on");
+    expect(logged).not.toContain(token);
+  });
+
+  it.each([
+    ["a token that the server does not know is exit code 3", [], { SEAMOUNT_TOKEN: "0".repeat(40) }, 3, /log in again/],
+    ["a library that does not exist is 7", ["--library", "Nope"], {}, 7, /There is no library "Nope"/],
+    ["a folder that does not exist in it is 7", ["--library", "Work:/nope"], {}, 7, /There is no folder \/nope/],
+    ["a wrong option is 2", ["--umask", "9"], {}, 2, /--umask "9" is not an octal number/],
+  ])("%s, and leaves no mount and no process", async (_, args, env, code, sentence) => {
+    const { dir, run, home } = await bench(testScope());
+    const result = await run(["mount", dir, ...args], { env });
+    expect(result).toMatchObject({ code, stdout: "" });
+    expect(result.stderr).toMatch(sentence);
+    expect(result.stderr.trimEnd().split("\n")).toHaveLength(1);
+    expect(await isMountPoint(dir)).toBe(false);
+    expect(await readdir(join(home, "run/seamount")).catch(() => [])).toEqual([]);
+  });
+
+  it("a mount point that does not exist, is a file, or is mounted already is exit code 5", async () => {
+    const { dir, home, run } = await bench(testScope());
+    const missing = await run(["mount", join(dir, "missing")]);
+    expect([missing.code, missing.stderr]).toEqual([5, expect.stringContaining("does not exist")]);
+    await writeFile(join(home, "file"), "");
+    const file = await run(["mount", join(home, "file")]);
+    expect([file.code, file.stderr]).toEqual([5, expect.stringContaining("is not a directory")]);
+    await run(["mount", dir]);
+    const again = await run(["mount", dir]);
+    expect([again.code, again.stderr]).toEqual([5, expect.stringContaining("is mounted already, by process")]);
+  });
+
+  it("shows every library of the account as a folder without --library", async () => {
+    const { dir, run } = await bench(testScope());
+    const result = await run(["mount", dir]);
+    expect(result.stdout).toBe(`${new URL(server.url).host} mounted on ${dir}\n`);
+    expect(await ok("ls", [dir])).toBe("Work\n");
+    expect(await ok("cat", [join(dir, "Work/hello.txt")])).toBe("hello\n");
+  });
+
+  it("takes -o words as mount(8) does", async () => {
+    const { dir, run } = await bench(testScope());
+    const words = "ro,noatime,nofail,x-systemd.automount,library=Work";
+    expect(await run(["mount", dir, "-o", words, "-o", "uid=12,umask=077"])).toMatchObject({ code: 0 });
+    const entry = (await mountEntries()).find(({ mountpoint }) => mountpoint === dir);
+    expect(entry?.type).toBe("fuse.seamount");
+    for (const option of ["ro", "noatime", "nosuid", "nodev"]) expect(entry?.options).toContain(option);
+    expect(await ok("stat", ["-c", "%u %a", join(dir, "hello.txt")])).toBe("12 400\n");
+    const refused = await complaintOfWriting(join(dir, "new"));
+    expect(refused).toContain("Read-only file system");
+  });
+});
+
+async function complaintOfWriting(file: string): Promise<string> {
+  return (await run("sh", ["-c", 'echo x > "$1"', "sh", file])).stderr;
+}
+
+describe("unmount", () => {
+  it("of a busy mount is exit code 5 and changes nothing; --lazy detaches, and the process ends with the last file", async () => {
+    const scope = testScope();
+    const { dir, run, pid } = await bench(scope);
+    await run(["mount", dir, "--library", "Work"]);
+    const served = await pid();
+    const worker = new FsWorker(scope);
+    const fd = await worker.open(join(dir, "hello.txt"), "O_RDONLY");
+    const busy = await run(["unmount", dir]);
+    expect([busy.code, busy.stderr]).toEqual([5, expect.stringContaining("is busy: a program has files open")]);
+    expect(await ok("cat", [join(dir, "hello.txt")])).toBe("hello\n");
+    expect(await run(["unmount", "--lazy", dir])).toMatchObject({ code: 0 });
+    expect(await isMountPoint(dir)).toBe(false);
+    expect(isAlive(served)).toBe(true);
+    await worker.close(fd);
+    await isGone(served);
+  });
+
+  it("cleans up after a killed mount process, and so does mounting again", async () => {
+    const { dir, run, pid } = await bench(testScope());
+    await run(["mount", dir, "--library", "Work"]);
+    const first = await pid();
+    process.kill(first, "SIGKILL");
+    await isGone(first);
+    expect((await run(["unmount", dir])).code).toBe(0);
+    expect(await isMountPoint(dir)).toBe(false);
+
+    await run(["mount", dir, "--library", "Work"]);
+    const second = await pid();
+    process.kill(second, "SIGKILL");
+    await isGone(second);
+    expect(await run(["mount", dir, "--library", "Work"])).toMatchObject({ code: 0 });
+    expect(await ok("cat", [join(dir, "hello.txt")])).toBe("hello\n");
+    expect((await mountEntries()).filter(({ mountpoint }) => mountpoint === dir)).toHaveLength(1);
+  });
+
+  it("finds a mount under another spelling of its path", async () => {
+    const { dir, home, run } = await bench(testScope());
+    await run(["mount", dir]);
+    await ok("ln", ["-s", dir, join(home, "link")]);
+    expect(await run(["unmount", `${home}/./link`])).toMatchObject({ code: 0, stdout: `${dir} unmounted\n` });
+  });
+
+  it("by fusermount3 ends the process, and its record goes with it", async () => {
+    const { dir, home, run, pid } = await bench(testScope());
+    await run(["mount", dir]);
+    const served = await pid();
+    await ok("fusermount3", ["-u", dir]);
+    await isGone(served);
+    expect(await readdir(join(home, "run/seamount"))).toEqual([]);
+  });
+
+  it("of nothing is exit code 7", async () => {
+    const { dir, run } = await bench(testScope());
+    expect(await run(["unmount", dir])).toMatchObject({ code: 7, stderr: `seamount: Nothing is mounted on ${dir}.\n` });
+  });
+});
+
+describe("mount in the foreground", () => {
+  it.each(["SIGINT", "SIGTERM", "SIGHUP"] as const)("%s unmounts and is exit code 0", async (signal) => {
+    const mount = await mountLibrary(testScope(), { server, library: "Work" });
+    expect(await ok("cat", [join(mount.dir, "hello.txt")])).toBe("hello\n");
+    mount.signal(signal);
+    expect(await mount.exited).toEqual({ code: 0, signal: null });
+    expect(await isMountPoint(mount.dir)).toBe(false);
+    expect(mount.log()).toContain(`Work mounted on ${mount.dir}\n`);
+  });
+
+  it("fusermount3 -u is exit code 0", async () => {
+    const mount = await mountLibrary(testScope(), { server, library: "Work" });
+    await ok("fusermount3", ["-u", mount.dir]);
+    expect(await mount.exited).toEqual({ code: 0, signal: null });
+  });
+
+  it("Ctrl-C while a server does not answer ends at once with exit code 5 and leaves no mount", async () => {
+    const scope = testScope();
+    const slow = await startServer(scope);
+    slow.faults.hang("*");
+    const home = await makeHome(scope);
+    const dir = await makeMountPoint(scope);
+    const child = spawn(process.execPath, [MAIN, "mount", dir, "-f"], { env: environment(home, { server: slow }) });
+    const stderr = text(child.stderr);
+    await eventually("the server was asked", () => slow.requests.count() > 0);
+    child.kill("SIGINT");
+    expect(await once(child, "close")).toEqual([5, null]);
+    expect(await stderr).toContain("SIGINT: interrupted before the mount was ready.");
+    expect(await isMountPoint(dir)).toBe(false);
+  });
+});
+
+describe("login", () => {
+  const noEnv = { SEAMOUNT_SERVER: "", SEAMOUNT_TOKEN: "" };
+
+  it("remembers the token for its user alone, and mount, libraries and logout use it", async () => {
+    const { dir, home, run } = await bench(testScope());
+    const args = ["login", server.url, "--username", EMAIL, "--password-stdin"];
+    const login = await run(args, { env: noEnv, input: `${PASSWORD}\n` });
+    expect(login).toMatchObject({ code: 0, stderr: "" });
+    expect(login.stdout).toMatch(`Logged in to ${server.url} as `);
+    const file = join(home, "config/seamount/credentials.json");
+    expect(((await stat(file)).mode & 0o777).toString(8)).toBe("600");
+    expect(await readFile(file, "utf8")).not.toContain(PASSWORD);
+
+    const listed = await run(["libraries"], { env: noEnv });
+    expect(listed.stdout.trimEnd().split("\t")).toEqual(["Work", "test", "rw", "6", work]);
+    expect(await run(["mount", dir, "--library", "Work"], { env: noEnv })).toMatchObject({ code: 0 });
+    expect(await ok("cat", [join(dir, "hello.txt")])).toBe("hello\n");
+    await run(["unmount", dir], { env: noEnv });
+
+    expect(await run(["logout"], { env: noEnv })).toMatchObject({
+      code: 0,
+      stdout: `Logged out from ${server.url}.\n`,
+    });
+    expect(await readFile(file, "utf8")).not.toContain(server.token(EMAIL));
+    expect((await run(["libraries"], { env: noEnv })).code).toBe(3);
+  });
+
+  it("with a wrong password is exit code 3, and nothing is remembered", async () => {
+    const { home, run } = await bench(testScope());
+    const args = ["login", server.url, "--username", EMAIL, "--password-stdin"];
+    const result = await run(args, { env: noEnv, input: "wrong-secret" });
+    expect(result.code).toBe(3);
+    expect(result.stderr).not.toContain("wrong-secret");
+    expect(await readdir(join(home, "config"))).toEqual([]);
+  });
+
+  it("takes the two-factor code from the second line, and says when one is missing", async () => {
+    const scope = testScope();
+    const strict = await startServer(scope, { users: [{ email: EMAIL, password: PASSWORD, otp: "424242" }] });
+    const { run } = await bench(scope);
+    const args = ["login", strict.url, "--username", EMAIL, "--password-stdin"];
+    expect(await run(args, { env: noEnv, input: PASSWORD })).toMatchObject({ code: 3 });
+    expect(await run(args, { env: noEnv, input: `${PASSWORD}\n424242\n` })).toMatchObject({ code: 0 });
+  });
+});
+
+describe("libraries", () => {
+  it("--json has the documented fields", async () => {
+    const { run } = await bench(testScope());
+    const { stdout } = await run(["libraries", "--json"]);
+    expect(JSON.parse(stdout)).toEqual([
+      expect.objectContaining({
+        id: work,
+        name: "Work",
+        owner: "test",
+        permission: "rw",
+        kind: "own",
+        encrypted: false,
+        size: 6,
+      }),
+    ]);
+  });
+});
+
+/** `seamount dev-server --json ...`: what it announced, and the process. */
+async function devServer(scope: Scope, args: readonly string[], input = "") {
+  const child: ChildProcess = spawn(process.execPath, [MAIN, "dev-server", "--json", ...args]);
+  scope.defer(async () => child.kill("SIGKILL"));
+  child.stdin?.end(input);
+  let output = "";
+  child.stdout?.on("data", (chunk: Buffer) => {
+    output += chunk.toString();
+  });
+  await eventually("the development server is ready", () => output.endsWith("}\n") || child.exitCode !== null);
+  const said = JSON.parse(output) as { url: string; fileServerUrl: string; username: string; password: string };
+  const stop = async () => {
+    child.kill("SIGTERM");
+    const [code] = (await once(child, "exit")) as [number | null];
+    return code;
+  };
+  return { ...said, stop };
+}
+
+describe("dev-server", () => {
+  it("imports folders, serves them to a login, and keeps them in --data without importing twice", async () => {
+    const scope = testScope();
+    const { home, dir, run } = await bench(scope);
+    const source = join(home, "source");
+    await mkdir(join(source, "sub"), { recursive: true });
+    await writeFile(join(source, "sub/a.txt"), "from a folder\n");
+    const args = ["--data", join(home, "data/server"), "--library", `My Notes=${source}`, "--user", "me@x.org:Me"];
+    const first = await devServer(scope, [...args, "--password-stdin"], "my-password\n");
+    expect([first.username, first.password]).toEqual(["me@x.org", "my-password"]);
+    const noEnv = { SEAMOUNT_SERVER: "", SEAMOUNT_TOKEN: "" };
+    const login = (url: string) =>
+      run(["login", url, "-u", "me@x.org", "--password-stdin"], { env: noEnv, input: "my-password" });
+    expect((await login(first.url)).stdout).toBe(`Logged in to ${first.url} as Me <me@x.org>.\n`);
+    await run(["mount", dir], { env: noEnv });
+    expect(await ok("cat", [join(dir, "My Notes/sub/a.txt")])).toBe("from a folder\n");
+    await ok("sh", ["-c", 'echo added > "$1"', "sh", join(dir, "My Notes/b.txt")]);
+    expect(await run(["unmount", dir], { env: noEnv })).toMatchObject({ code: 0 });
+    expect(await first.stop()).toBe(0);
+
+    const second = await devServer(scope, [...args, "--password-stdin"], "my-password\n");
+    await login(second.url);
+    await run(["mount", dir], { env: noEnv });
+    expect(await ok("ls", [dir])).toBe("My Notes\n");
+    expect(await ok("cat", [join(dir, "My Notes/b.txt")])).toBe("added\n");
+    await run(["unmount", dir], { env: noEnv });
+    expect(await second.stop()).toBe(0);
+  });
+});
+
+describe.runIf(process.getuid?.() === 0)("an ordinary user", () => {
+  it("logs in, mounts in the background, works and unmounts", async () => {
+    const { dir, home, run } = await bench(testScope(), NOBODY);
+    expect(await run(["mount", dir, "--library", "Work"])).toMatchObject({ code: 0, stderr: "" });
+    const asUser = { uid: NOBODY };
+    expect(await ok("cat", [join(dir, "hello.txt")], asUser)).toBe("hello\n");
+    await ok("sh", ["-c", 'echo mine > "$1"', "sh", join(dir, "by-nobody.txt")], asUser);
+    expect((await server.store.readFile(work, "/by-nobody.txt")).toString()).toBe("mine\n");
+    expect(await run(["unmount", dir])).toMatchObject({ code: 0, stdout: `${dir} unmounted\n` });
+    expect(await readdir(join(home, "run/seamount"))).toEqual([]);
+  });
+});
