@@ -66,7 +66,9 @@ export const devServerCommand: CommandModule<object, Args> = {
     const server = await createDevServer({ ...serverOptions(args), users: [user] });
     const ended = untilSignal();
     try {
+      const known = new Set(server.store.libraries().map(({ record }) => record.name));
       for (const { name, folder } of imports) {
+        if (known.has(name)) continue; // Kept in --data since an earlier run.
         const id = server.store.createLibrary(user.email, name);
         if (folder) await server.store.importFolder(id, folder);
       }
