@@ -6,7 +6,7 @@
 
 export const FUSE_KERNEL_VERSION = 7;
 
-/** enum fuse_opcode, with STATX (7.39), which kernels send whatever minor version was agreed on. */
+/** enum fuse_opcode, with STATX (7.39) and COPY_FILE_RANGE_64 (7.45), which kernels send whatever minor was agreed on. */
 export const OPCODE = {
   LOOKUP: 1,
   FORGET: 2,
@@ -58,6 +58,7 @@ export const OPCODE = {
   SYNCFS: 50,
   TMPFILE: 51,
   STATX: 52,
+  COPY_FILE_RANGE_64: 53,
 } as const;
 
 const NAMES = new Map<number, string>(Object.entries(OPCODE).map(([name, opcode]) => [opcode, name]));

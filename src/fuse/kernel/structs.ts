@@ -10,8 +10,9 @@ const TWO_32 = 0x1_0000_0000;
 /** Kernel lifetimes end at MAX_JIFFIES anyway; this keeps Infinity out of the arithmetic. */
 const LONGEST_MS = 1e12;
 
-/** A 64-bit integer: two's complement for negative values. Exact within +-2^53. */
+/** A 64-bit integer, two's complement for negative values. Throws RangeError for what is no integer within +-2^53. */
 export function writeI64(b: Buffer, at: number, value: number): void {
+  if (!Number.isSafeInteger(value)) throw new RangeError(`${value} is no 64-bit integer`);
   const high = Math.floor(value / TWO_32);
   b.writeUInt32LE(value - high * TWO_32, at);
   b.writeInt32LE(high, at + 4);
