@@ -40,7 +40,10 @@ export class MultipartReader {
   async next(): Promise<Part | undefined> {
     if (this.#body === undefined) await this.#expectFirstDelimiter();
     else for await (const _ of this.#body);
-    if (this.#ended) return undefined;
+    if (this.#ended) {
+      await this.#skipEpilogue();
+      return undefined;
+    }
     const header = await this.#header();
     this.#body = this.#read();
     return { header, body: this.#body };
@@ -91,6 +94,11 @@ export class MultipartReader {
       this.#ended = tail === "--";
       return;
     }
+  }
+
+  /** A request that is not read to its end keeps the next one on the same connection from being answered. */
+  async #skipEpilogue(): Promise<void> {
+    while (!(await this.#source.next()).done);
   }
 
   #take(length: number): Buffer {
