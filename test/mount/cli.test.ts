@@ -4,6 +4,7 @@
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import { mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
@@ -64,9 +65,10 @@ async function bench(scope: Scope, uid?: number): Promise<Bench> {
   return { home, dir, pid, run: (args, options = {}) => seamount(args, settings, options) };
 }
 
+/** A zombie has ended, whether or not somebody has collected it. */
 function isAlive(pid: number): boolean {
   try {
-    return process.kill(pid, 0);
+    return !/\) Z /.test(readFileSync(`/proc/${pid}/stat`, "latin1"));
   } catch {
     return false;
   }
