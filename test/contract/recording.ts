@@ -1,7 +1,9 @@
 /**
  * The shape of test/contract/recordings/*.json: what two real Seafile 11.0.13 servers answered, as ordered scenarios, with
- * the state that the answers need as setup actions. `response` is the C file server's; `go` says what the Go file server
- * answers instead. Texts are templates (template.ts). Read by recordings.test.ts.
+ * the state that the answers need as setup actions. `response` is the C file server's; `go` is where the Go file server
+ * differed, and for texts that were not written down then, what its source of the same version says. Texts are templates
+ * (template.ts). Left out is what the development server does not serve (encrypted libraries, share and upload links, stars,
+ * mail, Content-Range chunks, block and sync endpoints, history, trash). Read by recordings.test.ts.
  */
 import { readdirSync, readFileSync } from "node:fs";
 
@@ -59,6 +61,7 @@ export interface RecordedRequest {
 export type ExpectedBody = Content | { readonly startsWith: string; readonly length?: number };
 
 export interface RecordedResponse {
+  /** Code and reason phrase, or the code alone where the phrase was not recorded. */
   readonly status: string;
   /** Lower-case names; only these are compared. `{{length}}` is the length of the body; null is not compared. */
   readonly headers: Readonly<Record<string, string | null>>;

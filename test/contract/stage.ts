@@ -26,6 +26,8 @@ export class Stage {
     this.variables
       .set("seahub", server.url)
       .set("fileserver", server.fileServerUrl)
+      .set("test", server.store.user(TEST_USER)!.id)
+      .set("other", server.store.user(OTHER_USER)!.id)
       .set("token-test", server.token(TEST_USER))
       .set("token-other", server.token(OTHER_USER));
   }
