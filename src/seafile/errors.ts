@@ -281,8 +281,8 @@ export function errorFromTransport(what: string, cause: unknown, incomplete: boo
       cause,
     });
   }
-  if (code.startsWith("HPE_")) {
-    return new SeafileError("protocol", `${what} failed: the server does not speak HTTP (${code}).`, { cause });
+  if (cause instanceof Error && cause.name === "HTTPParserError") {
+    return new SeafileError("protocol", `${what} failed: the server does not speak HTTP.`, { cause });
   }
   const unapplied = incomplete || NEVER_SENT.has(code);
   if (TIMEOUTS.has(code)) {

@@ -107,7 +107,6 @@ describe("errorFromTransport", () => {
     ["ECONNRESET", "unreachable", true, false],
     ["UND_ERR_DESTROYED", "unreachable", false, false],
     ["DEPTH_ZERO_SELF_SIGNED_CERT", "protocol", false, false],
-    ["HPE_INVALID_CONSTANT", "protocol", false, false],
   ])("%s is %s (transient %s, surely unapplied %s)", (code, kind, transient, unapplied) => {
     const error = errorFromTransport("Reading", failure(code), false);
     expect(error).toBeInstanceOf(SeafileError);
