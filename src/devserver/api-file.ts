@@ -175,8 +175,9 @@ function metadata(request: ApiRequest, services: Services): ApiReply {
   return rest({ id: entry.id });
 }
 
+/** Locks are Pro only; the view calls an RPC that is not there. */
 function noLocks(): never {
-  throw apiError(520, "Operation not supported.");
+  throw crash();
 }
 
 export const fileRoutes: readonly Route[] = [

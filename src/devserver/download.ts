@@ -113,7 +113,7 @@ function partial(
     ["X-Content-Type-Options", "nosniff"],
   ];
   const chunks = services.store.contents.read(request.fileId, range.start, range.end);
-  return { status: 206, headers, body: { length, chunks } };
+  return { status: 206, headers, body: { length, chunks }, bodyOnHead: services.flavour === "c" };
 }
 
 function typeOf(name: string): string {

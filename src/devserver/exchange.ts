@@ -18,6 +18,8 @@ export interface WireReply {
   readonly body: Buffer | { readonly length: number; readonly chunks: AsyncIterable<Buffer> };
   /** Ends the connection after the answer, and says so. */
   readonly close?: boolean;
+  /** Sends the body of a HEAD too, as the C file server does with a range: the connection is out of step afterwards. */
+  readonly bodyOnHead?: boolean;
 }
 
 export interface Conditions {
@@ -43,6 +45,7 @@ export class Exchange {
   readonly #logged: OpenRequest;
   #kind = "unknown";
   #plan = NO_FAULTS;
+  #incoming: AsyncIterableIterator<unknown> | undefined;
 
   constructor(request: IncomingMessage, response: ServerResponse, conditions: Conditions) {
     this.request = request;
@@ -80,8 +83,8 @@ export class Exchange {
     const { bandwidth } = this.#conditions;
     let received = 0;
     // Stopping early must not destroy the connection: the answer is still to be sent on it.
-    const chunks: AsyncIterable<Buffer> = this.request.iterator({ destroyOnReturn: false });
-    for await (const chunk of chunks) {
+    this.#incoming = this.request.iterator({ destroyOnReturn: false });
+    for await (const chunk of this.#incoming as AsyncIterable<Buffer>) {
       received += chunk.length;
       if (cutAfter !== undefined && received >= cutAfter) this.#cut();
       if (bandwidth !== undefined) await sleep((chunk.length * 1000) / bandwidth);
@@ -108,6 +111,9 @@ export class Exchange {
     // A client that is still sending would see a reset, not the answer, if the connection closed under it.
     if (!this.request.complete) await this.#drainRequest();
     response.end();
+    if (reply.bodyOnHead && this.request.method === "HEAD") {
+      for await (const chunk of chunks) response.socket?.write(chunk);
+    }
   }
 
   async #write(chunks: AsyncIterable<Buffer> | Iterable<Buffer>): Promise<void> {
@@ -140,10 +146,13 @@ export class Exchange {
     });
   }
 
-  #drainRequest(): Promise<void> {
+  /** Reads on where the handler stopped; an unfinished iterator would keep the request from flowing. */
+  async #drainRequest(): Promise<void> {
     const { request } = this;
+    while (this.#incoming !== undefined && !(await this.#incoming.next()).done);
+    if (request.complete || request.destroyed) return;
     request.resume();
-    return new Promise((resolve) => {
+    await new Promise<void>((resolve) => {
       const done = () => resolve();
       request.once("end", done).once("close", done).once("error", done);
     });

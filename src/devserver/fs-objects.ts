@@ -1,11 +1,10 @@
 /**
- * Directory and file objects by id, decoded, with a bounded cache (objects are immutable, so a cached one is never stale),
- * and the totals (bytes, files) of a directory tree, remembered by directory id.
+ * Directory and file objects by id, decoded. Objects are immutable, so a remembered one is never stale. Also
+ * the totals (bytes, files) of a directory tree, remembered by directory id.
  * Called by tree.ts and by everyone who looks into a tree.
  */
 import type { ObjectStore } from "./object-store.ts";
 import {
-  byNameDescending,
   type Dirent,
   decodeDirectory,
   decodeFile,
@@ -13,6 +12,7 @@ import {
   encodeFile,
   type FileObject,
   isDirectory,
+  storedOrder,
   ZERO_ID,
 } from "./objects.ts";
 
@@ -21,44 +21,57 @@ export interface TreeTotals {
   readonly files: number;
 }
 
-const CACHED_DIRECTORIES = 20_000;
 const EMPTY: readonly Dirent[] = [];
+const REMEMBERED_TOTALS = 50_000;
+/** Bound of the cache, in entries of all cached directories together. */
+const CACHED_ENTRIES = 1_000_000;
 
-/** A Map that forgets its oldest half when it grows beyond `limit`. */
-function remember<V>(map: Map<string, V>, limit: number, key: string, value: V): V {
-  if (map.size >= limit) {
-    for (const old of [...map.keys()].slice(0, limit / 2)) map.delete(old);
-  }
-  map.set(key, value);
-  return value;
+export interface FsObjectsOptions {
+  /**
+   * Keeps directories decoded and nowhere else. Versions of a directory share their entries then; as text, a folder of n
+   * files that are written one by one would take memory for n * n of them.
+   */
+  readonly decodedOnly: boolean;
 }
 
 export class FsObjects {
   readonly #store: ObjectStore;
+  readonly #decodedOnly: boolean;
   readonly #directories = new Map<string, readonly Dirent[]>();
   readonly #totals = new Map<string, TreeTotals>();
+  #cachedEntries = 0;
 
-  constructor(store: ObjectStore) {
+  constructor(store: ObjectStore, { decodedOnly }: FsObjectsOptions) {
     this.#store = store;
+    this.#decodedOnly = decodedOnly;
   }
 
   /** Entries in stored order (names descending). Throws for an id that is no stored directory. */
   directory(id: string): readonly Dirent[] {
     if (id === ZERO_ID) return EMPTY;
-    const known = this.#directories.get(id);
-    if (known !== undefined) return known;
-    return remember(this.#directories, CACHED_DIRECTORIES, id, decodeDirectory(this.#store.get("fs", id)));
+    return this.#directories.get(id) ?? this.#remember(id, decodeDirectory(this.#store.get("fs", id)));
   }
 
   /** Stores a directory and returns its id. */
   putDirectory(entries: readonly Dirent[]): string {
     if (entries.length === 0) return ZERO_ID;
     const { id, bytes } = encodeDirectory(entries);
-    if (!this.#directories.has(id)) {
-      this.#store.put("fs", id, bytes);
-      remember(this.#directories, CACHED_DIRECTORIES, id, entries.toSorted(byNameDescending));
-    }
+    if (this.#directories.has(id)) return id;
+    if (!this.#decodedOnly) this.#store.put("fs", id, bytes);
+    this.#remember(id, storedOrder(entries));
     return id;
+  }
+
+  #remember(id: string, entries: readonly Dirent[]): readonly Dirent[] {
+    this.#directories.set(id, entries);
+    this.#cachedEntries += entries.length;
+    if (this.#decodedOnly) return entries;
+    for (const [oldest, forgotten] of this.#directories) {
+      if (this.#cachedEntries <= CACHED_ENTRIES) break;
+      this.#directories.delete(oldest);
+      this.#cachedEntries -= forgotten.length;
+    }
+    return entries;
   }
 
   file(id: string): FileObject {
@@ -83,6 +96,9 @@ export class FsObjects {
       bytes += below.bytes;
       files += below.files;
     }
-    return remember(this.#totals, CACHED_DIRECTORIES, directoryId, { bytes, files });
+    if (this.#totals.size >= REMEMBERED_TOTALS) this.#totals.clear();
+    const totals = { bytes, files };
+    this.#totals.set(directoryId, totals);
+    return totals;
   }
 }

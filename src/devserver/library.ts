@@ -60,6 +60,7 @@ const nfc = (text: string) => text.normalize("NFC");
 export class Library {
   readonly record: LibraryRecord;
   readonly #context: LibraryContext;
+  #head: Commit | undefined;
 
   constructor(record: LibraryRecord, context: LibraryContext) {
     this.record = record;
@@ -79,7 +80,8 @@ export class Library {
   }
 
   get head(): Commit {
-    return this.commitById(this.record.head)!;
+    this.#head ??= this.commitById(this.record.head)!;
+    return this.#head;
   }
 
   now(): number {
@@ -147,6 +149,7 @@ export class Library {
     const commit = { id: commitId(fields), ...fields };
     this.#context.objects.put("commits", commit.id, encodeCommit(commit));
     this.record.head = commit.id;
+    this.#head = commit;
     this.#context.changed();
   }
 

@@ -10,18 +10,12 @@ import type { Services } from "./services.ts";
 
 export type TypeFilter = "f" | "d" | "";
 
-/** Code point order, as Python compares. */
-function compareText(a: string, b: string): number {
-  return Buffer.compare(Buffer.from(a), Buffer.from(b));
-}
-
-/** Directories first, then files, each by lower-cased name; filtered. */
+/** Directories first, then files, each by lower-cased name in code point order; filtered. */
 export function sorted(entries: readonly Dirent[], type: TypeFilter = ""): Dirent[] {
-  const key = (entry: Dirent) => entry.name.toLowerCase();
   return entries
     .filter((entry) => type === "" || (type === "d") === isDirectory(entry))
-    .map((entry) => ({ entry, rank: isDirectory(entry) ? 0 : 1, key: key(entry) }))
-    .sort((a, b) => a.rank - b.rank || compareText(a.key, b.key))
+    .map((entry) => ({ entry, rank: isDirectory(entry) ? 0 : 1, key: Buffer.from(entry.name.toLowerCase()) }))
+    .sort((a, b) => a.rank - b.rank || Buffer.compare(a.key, b.key))
     .map(({ entry }) => entry);
 }
 

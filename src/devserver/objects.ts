@@ -58,24 +58,35 @@ export function sha1(bytes: Uint8Array): string {
   return createHash("sha1").update(bytes).digest("hex");
 }
 
-function encode(value: unknown): Encoded {
-  const bytes = Buffer.from(spacedJson(value), "utf8");
+function encoded(text: string): Encoded {
+  const bytes = Buffer.from(text, "utf8");
   return { id: sha1(bytes), bytes };
 }
 
 /** Order of directory objects: by name, descending bytewise. */
-export function byNameDescending(a: Dirent, b: Dirent): number {
-  return Buffer.compare(Buffer.from(b.name), Buffer.from(a.name));
+export function storedOrder(entries: readonly Dirent[]): readonly Dirent[] {
+  return entries
+    .map((entry) => ({ entry, key: Buffer.from(entry.name) }))
+    .sort((a, b) => Buffer.compare(b.key, a.key))
+    .map(({ entry }) => entry);
+}
+
+/** Text of an entry; versions of a directory share most of their entries, so most texts are made already. */
+const entryTexts = new WeakMap<Dirent, string>();
+
+function entryText(entry: Dirent): string {
+  const known = entryTexts.get(entry);
+  if (known !== undefined) return known;
+  const { id, mode, modifier, mtime, name, size } = entry;
+  const text = spacedJson(isDirectory(entry) ? { id, mode, mtime, name } : { id, mode, modifier, mtime, name, size });
+  entryTexts.set(entry, text);
+  return text;
 }
 
 /** `entries` must not be empty: the empty directory is ZERO_ID and has no object. */
 export function encodeDirectory(entries: readonly Dirent[]): Encoded {
-  const dirents = entries.toSorted(byNameDescending).map(({ id, mode, modifier, mtime, name, size }) => {
-    return isDirectory({ name, id, mode, mtime, size, modifier })
-      ? { id, mode, mtime, name }
-      : { id, mode, modifier, mtime, name, size };
-  });
-  return encode({ dirents, type: 3, version: 1 });
+  const dirents = storedOrder(entries).map(entryText).join(", ");
+  return encoded(`{"dirents": [${dirents}], "type": 3, "version": 1}`);
 }
 
 export function decodeDirectory(bytes: Buffer): readonly Dirent[] {
@@ -94,7 +105,7 @@ export function decodeDirectory(bytes: Buffer): readonly Dirent[] {
 
 /** `file.blockIds` must not be empty: the empty file is ZERO_ID and has no object. */
 export function encodeFile(file: FileObject): Encoded {
-  return encode({ block_ids: file.blockIds, size: file.size, type: 1, version: 1 });
+  return encoded(spacedJson({ block_ids: file.blockIds, size: file.size, type: 1, version: 1 }));
 }
 
 export function decodeFile(bytes: Buffer): FileObject {

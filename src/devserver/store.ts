@@ -65,7 +65,7 @@ export class Store {
   constructor(options: StoreOptions) {
     this.#objects = options.data === undefined ? memoryObjectStore() : folderObjectStore(join(options.data, "objects"));
     this.#file = options.data === undefined ? memoryState() : folderState(options.data);
-    this.fs = new FsObjects(this.#objects);
+    this.fs = new FsObjects(this.#objects, { decodedOnly: options.data === undefined });
     this.contents = new FileContents(this.#objects, this.fs);
     this.#context = {
       objects: this.#objects,
