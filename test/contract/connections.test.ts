@@ -4,7 +4,7 @@
  */
 import { Agent, request as httpRequest } from "node:http";
 import { connect } from "node:net";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { exchange, multipart } from "./raw-http.ts";
 import type { Flavour } from "./recording.ts";
 import { Stage, TEST_USER } from "./stage.ts";
@@ -91,6 +91,26 @@ describe.each(["c", "go"] as const)("flavour %s", (flavour) => {
     await closed;
     expect(await upload("after.txt")).toBe("200 OK");
     expect(names()).toEqual(["after.txt"]);
+  });
+
+  it("answers HEAD with Range as recorded: the C server sends the body all the same, the Go server does not", async () => {
+    await stage.prepare([
+      { write: "/d/r.bin", library: "Many", content: { counter: 1000 } },
+      { link: "r-bin", kind: "download", library: "Many", path: "/d/r.bin", reuse: true },
+    ]);
+    const { port, pathname } = new URL(`${stage.server.fileServerUrl}/files/${stage.variables.get("r-bin")}/r.bin`);
+    const socket = connect(Number(port), "127.0.0.1");
+    let received = Buffer.alloc(0);
+    socket.on("data", (chunk: Buffer) => {
+      received = Buffer.concat([received, chunk]);
+    });
+    // The second request ends the connection, so that its end is the end of what the server had to say.
+    socket.write(`HEAD ${pathname} HTTP/1.1\r\nHost: x\r\nRange: bytes=0-9\r\n\r\n`);
+    await vi.waitFor(() => expect(received.includes("\r\n\r\n")).toBe(true));
+    socket.write(`GET /files/zzz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
+    await new Promise((resolve) => socket.on("close", resolve));
+    const between = received.subarray(received.indexOf("\r\n\r\n") + 4, received.lastIndexOf("HTTP/1.1 4"));
+    expect([...between]).toEqual(flavour === "c" ? [0, 1, 2, 3, 4, 5, 6, 7, 8, 9] : []);
   });
 
   it("keeps a connection to the file server open after an answer, an error included", async () => {

@@ -28,16 +28,16 @@ export function exchange({ method, url, headers = {}, body }: RawRequest): Promi
     const outgoing = httpRequest(
       { host, port, path, method, headers: { ...length, ...headers }, agent: false },
       (incoming) => {
+        const status = `${incoming.statusCode} ${incoming.statusMessage}`;
+        if (method === "HEAD") {
+          // A body may follow where none is allowed (the C file server does so): like curl, look no further.
+          outgoing.destroy();
+          return resolve({ status, headers: incoming.headers, body: Buffer.alloc(0) });
+        }
         const chunks: Buffer[] = [];
         incoming.on("data", (chunk: Buffer) => chunks.push(chunk));
         incoming.on("error", reject);
-        incoming.on("end", () =>
-          resolve({
-            status: `${incoming.statusCode} ${incoming.statusMessage}`,
-            headers: incoming.headers,
-            body: Buffer.concat(chunks),
-          }),
-        );
+        incoming.on("end", () => resolve({ status, headers: incoming.headers, body: Buffer.concat(chunks) }));
       },
     );
     outgoing.on("error", reject);
