@@ -7,9 +7,19 @@ import { ok, run } from "../support/process.ts";
 
 const shared = useMount();
 
-/** Runs vim without configuration in silent ex mode. */
+/** Runs vim without configuration in silent ex mode; unset backupskip, because below /tmp vim makes no backups otherwise. */
 const vim = (file: string, ...commands: string[]) =>
-  ok("vim", ["-u", "NONE", "-i", "NONE", "-es", ...commands.flatMap((command) => ["-c", command]), file]);
+  ok("vim", [
+    "-u",
+    "NONE",
+    "-i",
+    "NONE",
+    "-es",
+    "-c",
+    "set backupskip=",
+    ...commands.flatMap((command) => ["-c", command]),
+    file,
+  ]);
 
 describe("vim", () => {
   it("saves by writing in place", async () => {

@@ -51,19 +51,28 @@ interface Answer {
   readonly errno?: string;
 }
 
+/** How long a call may take before it counts as hung. Everything in seamount has a shorter deadline. */
+const HUNG_MS = 45_000;
+
 export class FsWorker {
-  readonly #child: ChildProcessWithoutNullStreams;
+  readonly #scope: Scope;
+  readonly #as: { readonly uid?: number; readonly gid?: number };
   readonly #waiting = new Map<number, (answer: Answer | Error) => void>();
+  #child: ChildProcessWithoutNullStreams;
   #nextId = 1;
-  #stderr = "";
 
   constructor(scope: Scope, options: { readonly uid?: number } = {}) {
-    const as = options.uid === undefined ? {} : { uid: options.uid, gid: options.uid };
-    const child = spawn(PYTHON, [PROGRAM], { stdio: ["pipe", "pipe", "pipe"], ...as });
-    this.#child = child;
+    this.#scope = scope;
+    this.#as = options.uid === undefined ? {} : { uid: options.uid, gid: options.uid };
+    this.#child = this.#start();
+  }
+
+  #start(): ChildProcessWithoutNullStreams {
+    const child = spawn(PYTHON, [PROGRAM], { stdio: ["pipe", "pipe", "pipe"], ...this.#as });
+    let stderr = "";
     child.stdin.on("error", () => {});
     child.stderr.on("data", (chunk: Buffer) => {
-      this.#stderr += chunk.toString();
+      stderr += chunk.toString();
     });
     createInterface({ input: child.stdout }).on("line", (line) => {
       const answer = JSON.parse(line) as Answer;
@@ -71,29 +80,34 @@ export class FsWorker {
     });
     const ended = new Promise<void>((resolve) => {
       child.on("close", () => {
-        for (const give of this.#waiting.values()) give(new Error(`the worker ended: ${this.#stderr}`));
+        if (child === this.#child)
+          for (const give of this.#waiting.values()) give(new Error(`the worker ended: ${stderr}`));
         resolve();
       });
       child.on("error", () => resolve());
     });
-    scope.defer(async () => {
+    this.#scope.defer(async () => {
       child.stdin.end();
       const timer = setTimeout(() => child.kill("SIGKILL"), 2000);
       await ended;
       clearTimeout(timer);
     });
+    return child;
   }
 
   get pid(): number {
     return this.#child.pid!;
   }
 
-  /** Fails when there is no answer within a minute: no operation of a mount may hang. */
+  /** A call that does not return fails the test, and the next one gets a fresh process (without the descriptors). */
   async call<T>(op: string, ...args: unknown[]): Promise<T> {
     const id = this.#nextId++;
     const shown = `${op}(${args.map((arg) => JSON.stringify(arg)?.slice(0, 80)).join(", ")})`;
     const answer = await new Promise<Answer | Error>((resolve) => {
-      const timer = setTimeout(() => resolve(new Error(`${shown} did not return within a minute`)), 60_000);
+      const timer = setTimeout(() => {
+        this.#child = this.#start();
+        resolve(new Error(`${shown} did not return within ${HUNG_MS / 1000} s`));
+      }, HUNG_MS);
       this.#waiting.set(id, (given) => {
         clearTimeout(timer);
         resolve(given);
