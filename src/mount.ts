@@ -86,24 +86,46 @@ interface Parts {
   readonly user: string;
 }
 
-async function serve(parts: Parts): Promise<Mount> {
-  const { resolved, log, account, target, spool } = parts;
-  const superblock = new Superblock(target.library, target.path, !target.readOnly);
-  const listings = new ListingCache({ lifetimeMs: resolved.refreshMs, maxEntries: MAX_LISTED_ENTRIES });
-  const libraries = target.library === undefined ? new LibraryRoot(account) : undefined;
+/** What the filesystem itself is made of; also how tests build one without a kernel. */
+export interface FileSystemOptions {
+  readonly account: Account;
+  /** undefined: all libraries of the account. */
+  readonly library: Library | undefined;
+  /** The folder of the library that is the root. */
+  readonly path: string | undefined;
+  readonly spool: Spool;
+  readonly cacheSize: number;
+  readonly refreshMs: number;
+  /** Named in conflict copies. */
+  readonly user: string;
+  readonly log: Logger;
+}
+
+export function buildFileSystem(options: FileSystemOptions): FileSystem {
+  const { account, library, log, spool } = options;
+  const superblock = new Superblock(library, options.path, library?.info.writable ?? false);
+  const listings = new ListingCache({ lifetimeMs: options.refreshMs, maxEntries: MAX_LISTED_ENTRIES });
+  const libraries = library === undefined ? new LibraryRoot(account) : undefined;
   const directories = new Directories(superblock, listings, libraries, log);
   const locks = new Locks();
   const committer = new Committer({
     log,
-    user: parts.user,
+    user: options.user,
     parallel: PARALLEL_COMMITS,
     retryFirstMs: RETRY_FIRST_MS,
     retryMaxMs: RETRY_MAX_MS,
   });
-  const reader = new BlockReader(new BlockCache(resolved.cacheSize));
+  const reader = new BlockReader(new BlockCache(options.cacheSize));
   const files = new FileStore({ superblock, directories, reader, spool, committer, locks, log });
   const namespace = new Namespace(superblock, directories, files, locks);
-  const fileSystem = new FileSystem({ superblock, directories, namespace, files, account });
+  return new FileSystem({ superblock, directories, namespace, files, account });
+}
+
+async function serve(parts: Parts): Promise<Mount> {
+  const { resolved, log, account, target, spool, user } = parts;
+  const { cacheSize, refreshMs } = resolved;
+  const { library, path } = target;
+  const fileSystem = buildFileSystem({ account, library, path, spool, cacheSize, refreshMs, user, log });
   const { uid, gid, umask, allowOther, mountpoint } = resolved;
   const { readOnly } = target;
   const adapter = new Adapter({ fileSystem, uid, gid, umask, readOnly: resolved.readOnly, log });

@@ -202,6 +202,7 @@ export class FileStore {
         } catch (error) {
           const place = await inode.dirty?.recover(inode.name);
           if (place === undefined) return;
+          inode.modified = false;
           kept.push(place);
           this.#parts.log.error(
             { path: pathOf(inode), kept: place, reason: (error as Error).message },

@@ -1,0 +1,297 @@
+/** The filesystem over the real client and the development server, without a kernel: what happens when things overlap. */
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { createDevServer, type DevServer } from "../../src/devserver/index.ts";
+import { buildFileSystem } from "../../src/mount.ts";
+import { silentLogger } from "../../src/observe/log.ts";
+import { Account } from "../../src/seafile/account.ts";
+import type { FileSystem } from "../../src/vfs/filesystem.ts";
+import type { Inode } from "../../src/vfs/inode.ts";
+import { Spool } from "../../src/writeback/spool.ts";
+
+const OWNER = "test@example.com";
+const O_RDONLY = 0;
+const O_RDWR = 2;
+const signal = new AbortController().signal;
+
+let server: DevServer;
+let account: Account;
+let spool: Spool;
+let stateDir: string;
+let library: string;
+let fs: FileSystem;
+
+beforeEach(async () => {
+  server = await createDevServer({ compat: 12 });
+  library = server.store.createLibrary(OWNER, "Docs");
+  stateDir = await mkdtemp(join(tmpdir(), "seamount-unit-"));
+  account = new Account({ server: server.url, token: server.token(OWNER), log: silentLogger() });
+  const info = (await account.libraries()).find((candidate) => candidate.id === library)!;
+  spool = await Spool.open(stateDir, silentLogger());
+  const options = { account, library: account.library(info), path: "/", spool, cacheSize: 2 ** 24, user: OWNER };
+  fs = buildFileSystem({ ...options, refreshMs: 50, log: silentLogger() });
+});
+
+afterEach(async () => {
+  server.faults.clear();
+  await fs.drain(AbortSignal.timeout(5000));
+  await spool.close();
+  await account.close();
+  await server.close();
+  await rm(stateDir, { recursive: true, force: true });
+});
+
+const stale = () => sleep(60);
+const lookup = (path: string): Promise<Inode> =>
+  path
+    .split("/")
+    .filter((name) => name !== "")
+    .reduce<Promise<Inode>>(
+      async (parent, name) => fs.lookup((await parent).ino, name, signal),
+      Promise.resolve(fs.inode(1)),
+    );
+const names = () => server.store.list(library, "/").map((entry) => entry.name);
+const stored = async (path: string) => String(await server.store.readFile(library, path));
+
+async function create(name: string, content: string): Promise<{ inode: Inode; fh: number }> {
+  const { inode, open } = await fs.create(1, name, 0o644, signal);
+  if (content !== "") await fs.write(open.fh, 0, Buffer.from(content), signal);
+  return { inode, fh: open.fh };
+}
+
+async function save(name: string, content: string): Promise<void> {
+  const { fh } = await create(name, content);
+  await fs.store(fh, signal);
+  await fs.release(fh);
+}
+
+async function read(fh: number): Promise<string> {
+  return Buffer.concat(await fs.read(fh, 0, 1 << 20, signal)).toString();
+}
+
+const until = async (condition: () => Promise<boolean> | boolean) => {
+  for (let i = 0; i < 400 && !(await condition()); i++) await sleep(25);
+  expect(await condition()).toBe(true);
+};
+
+describe("the filesystem", () => {
+  it("shows a file that was stored while an older listing was under way", async () => {
+    await lookup("/none").catch(() => {});
+    await stale();
+    server.faults.delay("dir", 150);
+    const listing = lookup("/none").catch(() => undefined);
+    await save("new.txt", "content");
+    await listing;
+    expect((await lookup("/new.txt")).kind).toBe("file");
+  });
+
+  it("an open file keeps its version and its number when the server gets another one; the name leads to the new one", async () => {
+    await server.store.writeFile(library, "/a.txt", "first");
+    const first = await lookup("/a.txt");
+    const { fh } = await fs.open(first.ino, O_RDONLY, signal);
+    await server.store.writeFile(library, "/a.txt", "the second version");
+    await stale();
+    const second = await lookup("/a.txt");
+    expect(second.ino).not.toBe(first.ino);
+    expect(await read(fh)).toBe("first");
+    const again = await fs.open(second.ino, O_RDONLY, signal);
+    expect(await read(again.fh)).toBe("the second version");
+    await fs.release(fh);
+    await fs.release(again.fh);
+  });
+
+  it("a closed file that changed on the server keeps its number and drops its pages", async () => {
+    await server.store.writeFile(library, "/a.txt", "first");
+    const first = await lookup("/a.txt");
+    fs.remember(first);
+    const one = await fs.open(first.ino, O_RDONLY, signal);
+    await fs.release(one.fh);
+    await server.store.writeFile(library, "/a.txt", "second");
+    await stale();
+    const second = await lookup("/a.txt");
+    expect(second.ino).toBe(first.ino);
+    const two = await fs.open(second.ino, O_RDONLY, signal);
+    expect([one.keepCache, two.keepCache]).toEqual([true, false]);
+    expect(await read(two.fh)).toBe("second");
+    await fs.release(two.fh);
+  });
+
+  it("opening a file whose listing is outdated answers ESTALE, and the next lookup knows better", async () => {
+    await server.store.writeFile(library, "/a.txt", "first");
+    const inode = await lookup("/a.txt");
+    await server.store.writeFile(library, "/a.txt", "second!");
+    await expect(fs.open(inode.ino, O_RDONLY, signal)).rejects.toMatchObject({ code: "ESTALE" });
+    const { fh } = await fs.open((await lookup("/a.txt")).ino, O_RDONLY, signal);
+    expect(await read(fh)).toBe("second!");
+    await fs.release(fh);
+  });
+
+  it("a file changed by somebody else while it was written here stays in both versions", async () => {
+    await server.store.writeFile(library, "/a.txt", "base");
+    const { fh } = await fs.open((await lookup("/a.txt")).ino, O_RDWR, signal);
+    await fs.write(fh, 4, Buffer.from(" ours"), signal);
+    await server.store.writeFile(library, "/a.txt", "theirs");
+    await fs.store(fh, signal);
+    await fs.release(fh);
+    const copy = names().find((name) => name.includes("SFConflict"))!;
+    expect([await stored("/a.txt"), await stored(`/${copy}`)]).toEqual(["theirs", "base ours"]);
+    await stale();
+    const shown = await fs.lines(await fs.opendir(1, signal), false, signal);
+    expect(shown.lines.map((line) => line.name).sort()).toEqual([copy, "a.txt"].sort());
+  });
+
+  it("a file removed by somebody else while it was written here is stored again", async () => {
+    await server.store.writeFile(library, "/a.txt", "base");
+    const { fh } = await fs.open((await lookup("/a.txt")).ino, O_RDWR, signal);
+    await fs.write(fh, 0, Buffer.from("ours"), signal);
+    await server.store.remove(library, "/a.txt");
+    await stale();
+    expect((await lookup("/a.txt")).kind).toBe("file");
+    await fs.store(fh, signal);
+    await fs.release(fh);
+    expect(await stored("/a.txt")).toBe("ours");
+  });
+
+  it("an upload whose answer got lost is not stored twice", async () => {
+    const { fh } = await create("a.txt", "content");
+    server.faults.hang("upload");
+    const gaveUp = new AbortController();
+    const first = fs.store(fh, gaveUp.signal);
+    await sleep(100);
+    gaveUp.abort();
+    await expect(first).rejects.toThrow();
+    // What the server may have done without being able to say so:
+    await server.store.writeFile(library, "/a.txt", "content");
+    await fs.store(fh, signal);
+    await fs.release(fh);
+    expect(names()).toEqual(["a.txt"]);
+  });
+
+  it("a file removed while it uploads is gone on the server, and its close succeeds", async () => {
+    const { fh } = await create("a.txt", "x".repeat(1000));
+    server.faults.delay("upload", 300);
+    const closing = fs.store(fh, signal);
+    await sleep(50);
+    await fs.unlink(1, "a.txt", signal);
+    await closing;
+    await fs.release(fh);
+    await sleep(400);
+    await until(() => names().length === 0);
+    expect(await readdir(join(stateDir, "spool", (await readdir(join(stateDir, "spool")))[0]!))).toEqual([]);
+  });
+
+  it("a folder is moved only when the uploads below it are done", async () => {
+    await server.store.mkdir(library, "/dir");
+    const dir = await lookup("/dir");
+    const { open } = await fs.create(dir.ino, "a.txt", 0o644, signal);
+    await fs.write(open.fh, 0, Buffer.from("content"), signal);
+    server.faults.delay("upload", 200);
+    const closing = fs.store(open.fh, signal);
+    await sleep(50);
+    await fs.rename({ parent: 1, name: "dir" }, { parent: 1, name: "moved" }, false, signal);
+    await closing;
+    await fs.release(open.fh);
+    expect(names()).toEqual(["moved"]);
+    expect(await stored("/moved/a.txt")).toBe("content");
+  });
+
+  it("an open dirty file follows the rename of its folder", async () => {
+    await server.store.mkdir(library, "/dir");
+    const dir = await lookup("/dir");
+    const { open } = await fs.create(dir.ino, "a.txt", 0o644, signal);
+    await fs.write(open.fh, 0, Buffer.from("content"), signal);
+    await fs.rename({ parent: 1, name: "dir" }, { parent: 1, name: "moved" }, false, signal);
+    await fs.store(open.fh, signal);
+    await fs.release(open.fh);
+    expect(names()).toEqual(["moved"]);
+    expect(await stored("/moved/a.txt")).toBe("content");
+  });
+
+  it("in no commit of a rename onto an existing file is the target missing", async () => {
+    await save("doc.txt", "old");
+    await save("doc.txt.tmp", "new");
+    await fs.rename({ parent: 1, name: "doc.txt.tmp" }, { parent: 1, name: "doc.txt" }, false, signal);
+    expect(names()).toEqual(["doc.txt"]);
+    expect(await stored("/doc.txt")).toBe("new");
+    expect(server.requests.list().map((request) => request.kind)).not.toContain("rename");
+  });
+
+  it("a rename onto an existing file whose second half fails leaves both files and says so", async () => {
+    await save("doc.txt", "old");
+    await save("doc.txt.tmp", "new");
+    server.faults.fail("delete-file", 403, { body: '{"error_msg":"Permission denied."}' });
+    const rename = fs.rename({ parent: 1, name: "doc.txt.tmp" }, { parent: 1, name: "doc.txt" }, false, signal);
+    await expect(rename).rejects.toMatchObject({ kind: "forbidden" });
+    expect([await stored("/doc.txt"), await stored("/doc.txt.tmp")]).toEqual(["new", "new"]);
+    for (const name of ["doc.txt", "doc.txt.tmp"]) {
+      const { fh } = await fs.open((await lookup(`/${name}`)).ino, O_RDONLY, signal);
+      expect(await read(fh)).toBe("new");
+      await fs.release(fh);
+    }
+  });
+
+  it("a new file renamed onto a stored one before its first close is one upload of the target", async () => {
+    await save("doc.txt", "old");
+    const { fh } = await create("tmp", "new");
+    server.requests.reset();
+    await fs.rename({ parent: 1, name: "tmp" }, { parent: 1, name: "doc.txt" }, false, signal);
+    expect(server.requests.count()).toBe(0);
+    await fs.store(fh, signal);
+    await fs.release(fh);
+    expect(names()).toEqual(["doc.txt"]);
+    expect(await stored("/doc.txt")).toBe("new");
+    expect(server.requests.count("upload")).toBe(1);
+  });
+
+  it("a file that the quota kept out stays readable and is stored when there is room again", async () => {
+    server.store.setQuota(OWNER, 10);
+    const { inode, fh } = await create("a.txt", "more than ten bytes");
+    await expect(fs.store(fh, signal)).rejects.toMatchObject({ kind: "quota" });
+    await fs.release(fh);
+    const again = await fs.open(inode.ino, O_RDONLY, signal);
+    expect(await read(again.fh)).toBe("more than ten bytes");
+    await fs.release(again.fh);
+    server.store.setQuota(OWNER, null);
+    await until(() => names().includes("a.txt"));
+    expect(await stored("/a.txt")).toBe("more than ten bytes");
+  });
+
+  it("what cannot be stored at the end is kept in a file that is named", async () => {
+    const { fh } = await create("a.txt", "precious");
+    server.faults.fail("upload", 403, { times: Number.POSITIVE_INFINITY, body: '{"error": "Permission denied."}' });
+    await expect(fs.store(fh, signal)).rejects.toThrow();
+    await fs.release(fh);
+    const kept = await fs.drain(signal);
+    expect(kept.length).toBe(1);
+    expect(String(await readFile(kept[0]!))).toBe("precious");
+  });
+
+  it("a name in decomposed Unicode finds the composed file, and is stored composed", async () => {
+    await save("e\u0301.txt", "x");
+    expect(names()).toEqual(["\u00e9.txt"]);
+    expect((await lookup("/e\u0301.txt")).ino).toBe((await lookup("/\u00e9.txt")).ino);
+  });
+
+  it("rmdir asks the server first, so that what somebody else put there a moment ago is not lost", async () => {
+    await server.store.mkdir(library, "/dir");
+    await fs.opendir((await lookup("/dir")).ino, signal);
+    await server.store.writeFile(library, "/dir/new.txt", "theirs");
+    await expect(fs.rmdir(1, "dir", signal)).rejects.toMatchObject({ code: "ENOTEMPTY" });
+    expect(await stored("/dir/new.txt")).toBe("theirs");
+  });
+
+  it("the server's dead folder names vanish here, and files held open below them do not", async () => {
+    await server.store.mkdir(library, "/dir");
+    await server.store.writeFile(library, "/dir/a.txt", "theirs");
+    const inode = await lookup("/dir/a.txt");
+    const { fh } = await fs.open(inode.ino, O_RDONLY, signal);
+    await server.store.remove(library, "/dir");
+    await stale();
+    await expect(lookup("/dir")).rejects.toMatchObject({ code: "ENOENT" });
+    expect(await read(fh)).toBe("theirs");
+    await fs.release(fh);
+  });
+});
