@@ -93,8 +93,8 @@ export class FileStore {
   }
 
   /**
-   * Sets the modification time. It reads back as set while mounted; a server that keeps times gets it with the next upload, which
-   * for a closed file of moderate size is now.
+   * Sets the modification time. It reads back as set while mounted; a server that keeps times gets it with the next upload, for
+   * which the file counts as modified if it is of moderate size.
    */
   async setMtime(inode: FileInode, mtime: Timespec, signal?: AbortSignal): Promise<void> {
     inode.mtime = mtime;
@@ -104,7 +104,23 @@ export class FileStore {
     await this.#dirty(inode);
     inode.modified = true;
     inode.generation++;
-    if (inode.writers === 0) await this.commit(inode, signal);
+  }
+
+  /**
+   * Changes a file by its path, which has no close: afterwards it is stored, unless somebody has it open for writing, whose close
+   * will do that.
+   */
+  async change(inode: FileInode, work: () => Promise<void>, signal?: AbortSignal): Promise<void> {
+    // Counted as a writer, so that nobody lets go of the dirty file meanwhile.
+    inode.writers++;
+    try {
+      await work();
+    } finally {
+      inode.writers--;
+    }
+    if (inode.writers > 0) return;
+    if (inode.modified) await this.commit(inode, signal);
+    else await this.settle(inode);
   }
 
   /**
@@ -139,6 +155,8 @@ export class FileStore {
       if (inode.modified && !inode.unlinked) return;
       if (!inode.unlinked && inode.version !== null && dirty.size <= SEED_MAX) {
         await this.#parts.reader.seed(inode.version.id, dirty.size, (start, end) => dirty.read(start, end));
+        // Somebody may have begun to write meanwhile.
+        if (inode.writers > 0 || inode.modified) return;
       }
       inode.dirty = undefined;
       inode.modified = false;

@@ -44,7 +44,6 @@ export interface Changes {
   readonly size?: number;
   readonly atime?: Timespec;
   readonly mtime?: Timespec;
-  readonly fh?: number;
 }
 
 export interface FileSystemParts {
@@ -98,15 +97,21 @@ export class FileSystem {
 
   async setattr(ino: number, changes: Changes, signal: AbortSignal): Promise<Inode> {
     const inode = this.inode(ino);
-    if (changes.size !== undefined) await this.#truncate(inode, changes.size, signal);
+    if (inode.kind === "dir" && changes.size !== undefined) throw new FsError("EISDIR", `${inode.name} is a directory`);
+    if (changes.size !== undefined) assertWritable(inode);
     if (changes.mode !== undefined) inode.mode = changes.mode & 0o777;
-    if (changes.mode !== undefined || changes.atime !== undefined) inode.ctime = now();
     if (changes.atime !== undefined) inode.atime = changes.atime;
-    if (changes.mtime !== undefined) await this.#setMtime(inode, changes.mtime, signal);
-    // truncate(2) by path has no close that would store it.
-    if (changes.size !== undefined && changes.fh === undefined && inode.kind === "file" && inode.writers === 0) {
-      await this.#files.commit(inode, signal);
-    }
+    if (inode.kind === "file" && (changes.size !== undefined || changes.mtime !== undefined)) {
+      await this.#files.change(
+        inode,
+        async () => {
+          if (changes.size !== undefined) await this.#files.truncate(inode, changes.size, signal);
+          if (changes.mtime !== undefined) await this.#files.setMtime(inode, changes.mtime, signal);
+        },
+        signal,
+      );
+    } else if (changes.mtime !== undefined) inode.mtime = changes.mtime;
+    inode.ctime = now();
     return inode;
   }
 
@@ -252,21 +257,6 @@ export class FileSystem {
   /** Stores what is pending; what cannot be stored is kept locally, and the places are returned. */
   drain(signal?: AbortSignal): Promise<string[]> {
     return this.#files.drain(signal);
-  }
-
-  async #truncate(inode: Inode, size: number, signal: AbortSignal): Promise<void> {
-    if (inode.kind === "dir") throw new FsError("EISDIR", `${inode.name} is a directory`);
-    assertWritable(inode);
-    await this.#files.truncate(inode, size, signal);
-  }
-
-  async #setMtime(inode: Inode, mtime: Timespec, signal: AbortSignal): Promise<void> {
-    if (inode.kind === "file") {
-      await this.#files.setMtime(inode, mtime, signal);
-      return;
-    }
-    inode.mtime = mtime;
-    inode.ctime = now();
   }
 
   #addHandle(inode: FileInode, writes: boolean): OpenResult {

@@ -15,6 +15,7 @@ import { Spool } from "../../src/writeback/spool.ts";
 const OWNER = "test@example.com";
 const O_RDONLY = 0;
 const O_RDWR = 2;
+const O_TRUNC = 0o1000;
 const signal = new AbortController().signal;
 
 let server: DevServer;
@@ -267,6 +268,34 @@ describe("the filesystem", () => {
     const kept = await fs.drain(signal);
     expect(kept.length).toBe(1);
     expect(String(await readFile(kept[0]!))).toBe("precious");
+  });
+
+  it("a file written again right after its close has the second content only", async () => {
+    for (let round = 0; round < 10; round++) {
+      const { inode, fh } = await create(`${round}.txt`, "a long first content");
+      await fs.store(fh, signal);
+      const released = fs.release(fh);
+      const again = await fs.open(inode.ino, O_RDWR | O_TRUNC, signal);
+      await fs.write(again.fh, 0, Buffer.from("short"), signal);
+      await released;
+      await fs.store(again.fh, signal);
+      await fs.release(again.fh);
+      expect(await stored(`/${round}.txt`)).toBe("short");
+    }
+  });
+
+  it("a file truncated, and one touched, by path right after its close is stored so", async () => {
+    for (let round = 0; round < 10; round++) {
+      const { inode, fh } = await create(`${round}.txt`, "a long first content");
+      await fs.store(fh, signal);
+      const released = fs.release(fh);
+      if (round % 2 === 0) await fs.setattr(inode.ino, { size: 6 }, signal);
+      await fs.setattr(inode.ino, { mtime: { sec: 1_000_000_000 + round, nsec: 5 } }, signal);
+      await released;
+      expect(await stored(`/${round}.txt`)).toBe(round % 2 === 0 ? "a long" : "a long first content");
+      const entry = server.store.list(library, "/").find(({ name }) => name === `${round}.txt`);
+      expect(entry?.mtime).toBe(1_000_000_000 + round);
+    }
   });
 
   it("a name in decomposed Unicode finds the composed file, and is stored composed", async () => {
