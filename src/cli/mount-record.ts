@@ -17,7 +17,7 @@ export interface MountRecord {
   readonly mountpoint: string;
   /** ISO 8601. */
   readonly started: string;
-  /** Set when the mount has ended: files that could not be stored. */
+  /** Set when the mount has ended: local files with what could not be stored. */
   readonly unstored?: readonly string[];
 }
 
@@ -67,7 +67,7 @@ export function findRecord(mountpoint: string): MountRecord | undefined {
   return undefined;
 }
 
-/** What the ended mount could not store; asking removes the answer. */
+/** Local files with what the ended mount could not store; asking removes the answer. */
 export function takeUnstored(mountpoint: string): readonly string[] {
   for (const folder of runDirs()) {
     const file = join(folder, nameOf(mountpoint));

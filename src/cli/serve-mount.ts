@@ -123,7 +123,7 @@ class Ending {
   }
 }
 
-/** Says what a mount left behind, in one line and then one line per file. */
+/** Says what a mount left behind. `unstored` are local files that hold what the server did not take. */
 export function reportEnd(
   unstored: readonly string[],
   mountpoint: string,
@@ -131,7 +131,7 @@ export function reportEnd(
 ): ExitCode {
   if (unstored.length === 0) return EXIT.ok;
   const files = unstored.length === 1 ? "1 file" : `${unstored.length} files`;
-  events.tell(`${mountpoint} is unmounted, but ${files} could not be stored on the server:`);
+  events.tell(`${mountpoint} is unmounted, but the server did not take ${files}. What was written is kept here:`);
   for (const file of unstored) events.tell(`  ${file}`);
   return EXIT.unstored;
 }
