@@ -1,7 +1,8 @@
 /**
  * A filesystem in memory behind the transport's seam, small enough to be obviously right: the tests of the kernel protocol
- * mount it. Invariant: keeps POSIX semantics for what the tests do; a read of a file called "blocked" never returns before
- * its signal aborts. Used by mount-child.ts, the capture script and the session tests.
+ * mount it. Invariant: keeps POSIX semantics for what the tests do. Three names are special: reads of "blocked" and
+ * "blocked-direct" (which is opened with direct I/O) wait until their signal aborts, mkdir of "held" until letGo() is called.
+ * Used by mount-child.ts and the session tests.
  */
 import type {
   Attr,
@@ -16,6 +17,7 @@ import type {
   Statfs,
   Timespec,
 } from "../../src/fuse/transport.ts";
+import { type Deferred, deferred, sleep } from "../../src/util/abort.ts";
 import { ErrnoError } from "../../src/util/errno.ts";
 
 interface Node {
@@ -47,6 +49,7 @@ export class MemoryOperations implements Operations {
   #nextIno = 1;
   #nextFh = 1;
   destroyed = 0;
+  readonly #held: Deferred<void> = deferred();
 
   constructor(options: { readonly ttlMs?: number; readonly negativeTtlMs?: number } = {}) {
     this.#ttlMs = options.ttlMs ?? 1000;
@@ -95,6 +98,7 @@ export class MemoryOperations implements Operations {
 
   async mkdir(ctx: OpContext, parent: number, name: string, mode: number): Promise<EntryReply> {
     this.calls.push(`mkdir ${name}`);
+    if (name === "held") await this.#held.promise;
     return this.#add(parent, name, this.#make(S_IFDIR | (mode & 0o7777), ctx.uid, ctx.gid));
   }
 
@@ -131,7 +135,7 @@ export class MemoryOperations implements Operations {
   async open(_ctx: OpContext, ino: number, flags: number): Promise<OpenReply> {
     this.calls.push("open");
     if (flags & O_TRUNC) resize(this.#node(ino), 0);
-    return { fh: this.#nextFh++ };
+    return { fh: this.#nextFh++, directIo: this.#isNamed("blocked-direct", ino) };
   }
 
   async create(
@@ -148,7 +152,7 @@ export class MemoryOperations implements Operations {
   async read(ctx: OpContext, ino: number, _fh: number, offset: number, size: number): Promise<readonly Uint8Array[]> {
     this.calls.push(`read ${offset} ${size}`);
     const node = this.#node(ino);
-    if (this.#root.children!.get("blocked") === node) await new Promise((_, reject) => onAbort(ctx.signal, reject));
+    if (this.#isNamed("blocked", ino) || this.#isNamed("blocked-direct", ino)) await this.#untilAborted(ctx.signal);
     return [node.data.subarray(offset, offset + size)];
   }
 
@@ -244,12 +248,26 @@ export class MemoryOperations implements Operations {
     this.destroyed++;
   }
 
+  /** Lets the mkdir of "held" go on. */
+  letGo(): void {
+    this.#held.resolve();
+  }
+
   /** Changes a file behind the kernel's back. */
   poke(name: string, text: string): number {
     const node = this.#root.children!.get(name) ?? this.#make(S_IFREG | 0o644, 0, 0);
     this.#root.children!.set(name, node);
     node.data = Buffer.from(text);
     return node.ino;
+  }
+
+  #isNamed(name: string, ino: number): boolean {
+    return this.#root.children!.get(name)?.ino === ino;
+  }
+
+  async #untilAborted(signal: AbortSignal): Promise<never> {
+    await sleep(2 ** 31 - 1, signal).finally(() => this.calls.push("aborted"));
+    throw new Error("not reached");
   }
 
   #make(mode: number, uid: number, gid: number, data: Buffer = Buffer.alloc(0)): Node {
@@ -327,9 +345,4 @@ function resize(node: Node, size: number): void {
 function now(): Timespec {
   const ms = Date.now();
   return { sec: Math.floor(ms / 1000), nsec: (ms % 1000) * 1e6 };
-}
-
-function onAbort(signal: AbortSignal, reject: (reason: unknown) => void): void {
-  if (signal.aborted) reject(signal.reason);
-  else signal.addEventListener("abort", () => reject(signal.reason), { once: true });
 }

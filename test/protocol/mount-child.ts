@@ -40,7 +40,9 @@ try {
       );
     } else if (command === "abort") session.abort();
     else if (command === "exit") process.exit(7);
+    else if (command === "let-go") operations.letGo();
     else if (command === "calls") say({ event: "calls", calls: operations.calls.splice(0) });
+    else if (command === "drop") session.kernelCache.invalidateEntry(1, args[0]!);
     else if (command === "poke") {
       const ino = operations.poke(args[0]!, args[1]!);
       if (args[2] !== "silently") {

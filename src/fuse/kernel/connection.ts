@@ -4,7 +4,7 @@
  * read holds the file), and Node joins them at exit. Called by kernel-transport.ts for abort() and for the exit of the process.
  */
 import { spawnSync } from "node:child_process";
-import { writeFileSync } from "node:fs";
+import { closeSync, constants, openSync, writeSync } from "node:fs";
 
 const CONNECTIONS = "/sys/fs/fuse/connections";
 
@@ -24,7 +24,10 @@ export function abortConnection(device: string): boolean {
 
 function tryWrite(file: string): boolean {
   try {
-    writeFileSync(file, "1", { flag: "r+" });
+    // The file may only be written: its mode is 0200, and it belongs to the user who mounted.
+    const fd = openSync(file, constants.O_WRONLY);
+    writeSync(fd, "1");
+    closeSync(fd);
     return true;
   } catch {
     return false;
