@@ -68,6 +68,7 @@ export class Account {
       links: new LinkCache({ http: this.#http, policy, log, clock: options.clock ?? Date.now, fileServer }),
       log,
       policy,
+      uncertain: new Set(),
       keepsMtimes: (signal) => this.#keepsMtimes(signal),
     };
   }
@@ -123,7 +124,9 @@ export class Account {
   /** Asked for once; a failure is not remembered. */
   #serverVersion(signal?: AbortSignal): Promise<string> {
     if (this.#version === undefined) {
-      const asked = repeat(this.#context, undefined, () => getServerInfo(this.#http)).then(({ version }) => version);
+      const asked = repeat(this.#context, this.#http.closing, () => getServerInfo(this.#http)).then(
+        ({ version }) => version,
+      );
       asked.catch(() => {
         this.#version = undefined;
       });

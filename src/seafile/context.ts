@@ -12,6 +12,8 @@ export interface Context {
   readonly links: LinkCache;
   readonly log: Logger;
   readonly policy: RetryPolicy;
+  /** Library and path of uploads that ended without an answer: they may have been stored. */
+  readonly uncertain: Set<string>;
   /** Does the server store the `last_modify` of an upload? One request per account. */
   keepsMtimes(signal?: AbortSignal): Promise<boolean>;
 }

@@ -17,10 +17,12 @@ export interface Changed {
   readonly mtime: number;
 }
 
-/** Which library, which of the two sorts, and where the request is sent. */
+/** The library to be changed. */
 export interface ChangeTarget {
   readonly http: HttpClient;
   readonly library: LibraryId;
+  /** Is it charged to the quota of the logged-in account? */
+  readonly own: boolean;
   readonly signal?: AbortSignal | undefined;
 }
 

@@ -101,6 +101,7 @@ export class HttpClient {
   readonly #clock: () => number;
   readonly #limits: Record<Side, LimitFunction>;
   readonly #pools = new Map<string, Pool>();
+  readonly #closing = new AbortController();
   #skewMs = 0;
 
   constructor(options: ClientOptions) {
@@ -131,6 +132,7 @@ export class HttpClient {
   async stream(request: HttpRequest): Promise<HttpStream> {
     const release = await this.#slot(request);
     try {
+      if (this.closing.aborted) throw abortReason(this.closing);
       const answer = await this.#send(request);
       const header = (name: string) => headerOf(answer.headers, name);
       this.#noteDate(header("date"));
@@ -146,7 +148,14 @@ export class HttpClient {
     }
   }
 
+  /** Aborts when the client is closed: for work that belongs to no caller. */
+  get closing(): AbortSignal {
+    return this.#closing.signal;
+  }
+
+  /** Breaks off what is under way; nothing is requested any more. */
   async close(): Promise<void> {
+    this.#closing.abort(new SeafileError("unreachable", "The connection to the server has been closed."));
     await Promise.all([...this.#pools.values()].map((pool) => pool.destroy()));
   }
 

@@ -24,7 +24,7 @@ export async function applyChange(
   change: Change,
   signal: AbortSignal | undefined,
 ): Promise<ChangeResult> {
-  const at: ChangeTarget = { http: context.http, library: library.id, signal };
+  const at: ChangeTarget = { http: context.http, library: library.id, own: library.kind === "own", signal };
   try {
     refuse(library, change);
     const entry = await perform(context, at, change);

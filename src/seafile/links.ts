@@ -94,7 +94,7 @@ export class LinkCache {
     return lease;
   }
 
-  /** The shared request has no caller's signal; it ends by itself after the policy's deadline. */
+  /** The shared request has no caller's signal; it ends by itself after the policy's deadline, or when the account is closed. */
   #shared<L extends LinkLease>(key: string, signal: AbortSignal | undefined, take: () => Promise<L>): Promise<L> {
     let pending = this.#pending.get(key) as Promise<L> | undefined;
     if (pending === undefined) {
@@ -106,8 +106,8 @@ export class LinkCache {
   }
 
   #patiently<T>(request: () => Promise<T>): Promise<T> {
-    const { policy, log } = this.#options;
-    return retry({ policy, log, signal: undefined }, request);
+    const { http, policy, log } = this.#options;
+    return retry({ policy, log, signal: http.closing }, request);
   }
 
   #usable(link: string): string {

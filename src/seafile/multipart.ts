@@ -4,6 +4,7 @@
  * them as it is, or the stream fails. Called by the endpoint functions; names.ts says which names fit.
  */
 import { randomBytes } from "node:crypto";
+import { chunksOf } from "./content.ts";
 import { SeafileError } from "./errors.ts";
 import type { RequestBody } from "./http.ts";
 import type { Content } from "./types.ts";
@@ -34,13 +35,10 @@ export function multipartBody({ fields, fileName, content, signal }: MultipartOp
   async function* stream(): AsyncGenerator<Uint8Array> {
     yield head;
     try {
-      yield* exactly(content, signal);
-    } catch (cause) {
-      failure =
-        cause instanceof SeafileError
-          ? cause
-          : new SeafileError("invalid", `The content to be stored as "${fileName}" could not be read.`, { cause });
-      throw failure;
+      yield* chunksOf(content, signal);
+    } catch (error) {
+      if (error instanceof SeafileError) failure = error;
+      throw error;
     }
     complete = true;
     yield tail;
@@ -53,19 +51,4 @@ export function multipartBody({ fields, fileName, content, signal }: MultipartOp
     isComplete: () => complete,
     failure: () => failure,
   };
-}
-
-/** The content, checked against its announced size: too few bytes would hang the server, too many would be cut silently. */
-async function* exactly(content: Content, signal: AbortSignal | undefined): AsyncGenerator<Uint8Array> {
-  let seen = 0;
-  if (content.size > 0) {
-    for await (const chunk of content.open(signal)) {
-      seen += chunk.length;
-      if (seen > content.size) break;
-      if (chunk.length > 0) yield chunk;
-    }
-  }
-  if (seen !== content.size) {
-    throw new SeafileError("invalid", `The content to be stored has not the announced ${content.size} bytes.`);
-  }
 }

