@@ -7,6 +7,7 @@ import { isAbsolute } from "node:path";
 import envPaths from "env-paths";
 import { z } from "zod";
 import type { Logger } from "./observe/log.ts";
+import { normalizeServerUrl } from "./util/server-url.ts";
 
 const MIB = 1024 * 1024;
 /** uid_t and gid_t are 32 bits; the last value means "unchanged" to chown(2). */
@@ -14,20 +15,6 @@ const MAX_ID = 2 ** 32 - 2;
 
 /** The mount(8) options that are handed to the kernel as they are. */
 export const FUSE_OPTIONS = ["noatime", "nodev", "nosuid", "noexec"] as const;
-
-/** Brings a base URL to one spelling: scheme and host in lower case, no slash at the end. Throws a sentence for anything else. */
-export function normalizeServerUrl(text: string): string {
-  let url: URL;
-  try {
-    url = new URL(text);
-  } catch {
-    throw new Error("is not a URL like https://seafile.example.com");
-  }
-  if (url.protocol !== "https:" && url.protocol !== "http:") throw new Error("must begin with https:// or http://");
-  if (url.username !== "" || url.password !== "") throw new Error("must not contain a user name or a password");
-  if (url.search !== "" || url.hash !== "") throw new Error("must not contain '?' or '#'");
-  return url.origin + url.pathname.replace(/\/+$/, "");
-}
 
 const serverUrl = z.string().transform((text, context) => {
   try {

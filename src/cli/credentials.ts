@@ -5,7 +5,7 @@
  */
 import { chmodSync, existsSync, readFileSync } from "node:fs";
 import { dirname } from "node:path";
-import { normalizeServerUrl } from "../options.ts";
+import { normalizeServerUrl } from "../util/server-url.ts";
 import { CliError, EXIT, usageError } from "./exit-codes.ts";
 import { credentialsFile, ensurePrivateDir, writePrivateFile } from "./paths.ts";
 

@@ -1,29 +1,14 @@
 /**
- * A mount in the background: the command starts a process of its own session, waits until that one says "ready" or why not,
- * and goes. The two talk over Node's IPC channel: the token travels there, never in argv or the environment.
+ * The side of the command that mounts in the background: starts a process of its own session (background-process.ts), waits
+ * until that one says "ready" or why not, and goes. The token travels over their channel, never in argv or the environment.
  * Invariant: the command's exit code is the truth: 0 only after the mount answers.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
 import { dirname } from "node:path";
-import { createLogger } from "../observe/log.ts";
-import type { MountOptions } from "../options.ts";
-import { CliError, EXIT, type ExitCode, exitCodeOf, sentenceOf } from "./exit-codes.ts";
+import { type Answer, BACKGROUND_MARK, type BackgroundMount } from "./background-protocol.ts";
+import { CliError, EXIT } from "./exit-codes.ts";
 import { ensurePrivateDir } from "./paths.ts";
-import { serveMount } from "./serve-mount.ts";
-
-/** Marks the background process. It has no meaning without the IPC channel. */
-const MARK = "SEAMOUNT_BACKGROUND";
-
-export interface BackgroundMount {
-  readonly options: Omit<MountOptions, "log">;
-  readonly verbose: boolean;
-  readonly logFile: string;
-}
-
-type Answer =
-  | { readonly kind: "ready" }
-  | { readonly kind: "failed"; readonly exitCode: ExitCode; readonly sentence: string };
 
 /** Starts the mount and resolves with the process id when it is ready. Throws the CliError that the process reports. */
 export async function startInBackground(job: BackgroundMount): Promise<number> {
@@ -51,7 +36,7 @@ function spawnDetached(logFile: string): ChildProcess {
       cwd: "/",
       detached: true,
       // libuv's four threads are few: reading /dev/fuse occupies some of them all the time (uv_threadpool_size is read once).
-      env: { UV_THREADPOOL_SIZE: "8", ...env, [MARK]: "1" },
+      env: { UV_THREADPOOL_SIZE: "8", ...env, [BACKGROUND_MARK]: "1" },
       stdio: ["ignore", log, log, "ipc"],
     });
   } finally {
@@ -71,46 +56,4 @@ function answerOf(child: ChildProcess, job: BackgroundMount): Promise<Answer> {
     // A failure to send means that the process is gone: "exit" says so better.
     child.send(job, () => {});
   });
-}
-
-/** True in the process that startInBackground() made. */
-export function isBackgroundProcess(): boolean {
-  return process.env[MARK] === "1" && process.connected;
-}
-
-/** The whole life of the background process; resolves with its exit code. */
-export async function runInBackground(): Promise<ExitCode> {
-  delete process.env[MARK];
-  // The terminal it was started from may close.
-  process.on("SIGHUP", () => {});
-  const { options, verbose, logFile } = await new Promise<BackgroundMount>((resolve) =>
-    process.once("message", (job) => resolve(job as BackgroundMount)),
-  );
-  const log = createLogger({ level: verbose ? "debug" : "info", file: logFile });
-  let isReady = false;
-  try {
-    const code = await serveMount({ ...options, log }, ["SIGINT", "SIGTERM"], {
-      ready: () => {
-        isReady = true;
-        if (process.connected) process.send?.({ kind: "ready" } satisfies Answer, () => disconnect());
-        else process.kill(process.pid, "SIGTERM"); // Whoever asked for the mount is gone.
-      },
-      tell: (line) => log.warn(line),
-    });
-    log.info({ exitCode: code }, "mount ended");
-    return code;
-  } catch (error) {
-    const exitCode = exitCodeOf(error);
-    log.error({ err: error, exitCode }, isReady ? "mount ended with an error" : "mounting failed");
-    if (process.connected) await tellFailure({ kind: "failed", exitCode, sentence: sentenceOf(error) });
-    return exitCode;
-  }
-}
-
-function disconnect(): void {
-  if (process.connected) process.disconnect();
-}
-
-function tellFailure(answer: Answer): Promise<void> {
-  return new Promise((resolve) => process.send?.(answer, () => resolve()));
 }

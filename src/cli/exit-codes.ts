@@ -1,8 +1,7 @@
 /**
  * The exit codes of `seamount` (promised in README.md) and the one place that turns a failure into one of them.
- * A command throws CliError, SeafileError or OptionsError; main.ts prints the sentence and exits with exitCodeOf().
+ * A command throws CliError or SeafileError; main.ts prints the sentence and exits with exitCodeOf().
  */
-import { OptionsError } from "../options.ts";
 import { type Kind, SeafileError } from "../seafile/errors.ts";
 
 export const EXIT = {
@@ -46,7 +45,6 @@ const OF_KIND: Partial<Record<Kind, ExitCode>> = {
 
 export function exitCodeOf(error: unknown): ExitCode {
   if (error instanceof CliError) return error.exitCode;
-  if (error instanceof OptionsError) return EXIT.usage;
   if (error instanceof SeafileError) return OF_KIND[error.kind] ?? EXIT.unexpected;
   return EXIT.unexpected;
 }

@@ -1,19 +1,20 @@
 #!/usr/bin/env node
 /**
  * The program `seamount`: picks the command, and turns whatever it throws into one sentence on stderr and an exit code.
+ * What a command needs beyond its flags (client, filesystem) is loaded by its handler, so that help and unmount are quick.
  * Invariant: no other place prints an error or ends the process. Started by the shell, and by daemonize.ts for the
- * background process of a mount, which takes its orders from a channel instead of its arguments.
+ * process that serves a mount in the background, which takes its orders from a channel instead of its arguments.
  */
 import { readFileSync } from "node:fs";
 import yargs from "yargs";
 import { hideBin } from "yargs/helpers";
+import { isBackgroundProcess } from "./background-protocol.ts";
 import { devServerCommand } from "./commands/dev-server.ts";
 import { librariesCommand } from "./commands/libraries.ts";
 import { loginCommand } from "./commands/login.ts";
 import { logoutCommand } from "./commands/logout.ts";
 import { mountCommand } from "./commands/mount.ts";
 import { unmountCommand } from "./commands/unmount.ts";
-import { isBackgroundProcess, runInBackground } from "./daemonize.ts";
 import { exitCodeOf, sentenceOf, usageError } from "./exit-codes.ts";
 import { remark } from "./output.ts";
 
@@ -78,7 +79,10 @@ function isRepeatable(name: string, command: string | number | undefined): boole
 }
 
 async function main(): Promise<number> {
-  if (isBackgroundProcess()) return await runInBackground();
+  if (isBackgroundProcess()) {
+    const { runInBackground } = await import("./background-process.ts");
+    return await runInBackground();
+  }
   // Nobody reads any more (`seamount libraries | head -1`): no failure, and no reason to abandon a mount.
   for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
   try {

@@ -8,6 +8,7 @@ import { createHash } from "node:crypto";
 import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { EXIT, type ExitCode } from "./exit-codes.ts";
 import { runDirs, writePrivateFile } from "./paths.ts";
 
 export interface MountRecord {
@@ -109,4 +110,13 @@ function read(file: string): MountRecord | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** Says what a mount left behind. `unstored` are local files that hold what the server did not take. */
+export function reportEnd(unstored: readonly string[], mountpoint: string, tell: (line: string) => void): ExitCode {
+  if (unstored.length === 0) return EXIT.ok;
+  const files = unstored.length === 1 ? "1 file" : `${unstored.length} files`;
+  tell(`${mountpoint} is unmounted, but the server did not take ${files}. What was written is kept here:`);
+  for (const file of unstored) tell(`  ${file}`);
+  return EXIT.unstored;
 }

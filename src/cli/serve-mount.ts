@@ -8,7 +8,7 @@ import type { MountOptions } from "../options.ts";
 import { mountStateOf } from "../unmount.ts";
 import { deferred } from "../util/abort.ts";
 import { CliError, EXIT, type ExitCode, exitCodeOf, sentenceOf } from "./exit-codes.ts";
-import { writeRecord } from "./mount-record.ts";
+import { type RecordFile, reportEnd, writeRecord } from "./mount-record.ts";
 
 export interface MountEvents {
   /** The mount works from now on. */
@@ -30,19 +30,29 @@ export async function serveMount(
   process.on("uncaughtException", onCrash);
   try {
     const mounted = await mountUnlessInterrupted(options, ending);
-    const record = writeRecord(mounted.mountpoint);
+    const record = tryToRecord(mounted.mountpoint, events);
     let unstored: readonly string[] = [];
     try {
       events.ready();
       ending.attach(mounted);
       ({ unstored } = await mounted.closed);
     } finally {
-      record.finish(unstored);
+      record?.finish(unstored);
     }
-    return ending.crashed ? EXIT.unexpected : reportEnd(unstored, options.mountpoint, events);
+    return ending.crashed ? EXIT.unexpected : reportEnd(unstored, options.mountpoint, events.tell);
   } finally {
     for (const signal of signals) process.off(signal, onSignal);
     process.off("uncaughtException", onCrash);
+  }
+}
+
+/** Without a record `unmount` cannot wait for this process; that is no reason to give up a mount that works. */
+function tryToRecord(mountpoint: string, events: MountEvents): RecordFile | undefined {
+  try {
+    return writeRecord(mountpoint);
+  } catch (error) {
+    events.tell(`There will be no record of this mount: ${sentenceOf(error)}`);
+    return undefined;
   }
 }
 
@@ -121,19 +131,6 @@ class Ending {
       this.#events.tell(`Unmounting ${this.#mountpoint} failed: ${sentenceOf(error)}`);
     });
   }
-}
-
-/** Says what a mount left behind. `unstored` are local files that hold what the server did not take. */
-export function reportEnd(
-  unstored: readonly string[],
-  mountpoint: string,
-  events: Pick<MountEvents, "tell">,
-): ExitCode {
-  if (unstored.length === 0) return EXIT.ok;
-  const files = unstored.length === 1 ? "1 file" : `${unstored.length} files`;
-  events.tell(`${mountpoint} is unmounted, but the server did not take ${files}. What was written is kept here:`);
-  for (const file of unstored) events.tell(`  ${file}`);
-  return EXIT.unstored;
 }
 
 /** Failures of the server keep their own code; programming errors stay what they are; the rest is "mounting failed". */

@@ -161,6 +161,20 @@ describe("unmount", () => {
   });
 });
 
+describe("a folder for records that cannot be used", () => {
+  it("is a remark, and mounting and unmounting work", async () => {
+    const { dir, home, run } = await bench(testScope());
+    const env = { XDG_RUNTIME_DIR: join(home, "odd") };
+    await mkdir(join(home, "odd"));
+    await writeFile(join(home, "odd/seamount"), "a file where a folder is wanted");
+    expect(await run(["mount", dir, "--library", "Work"], { env })).toMatchObject({ code: 0 });
+    expect(await ok("cat", [join(dir, "hello.txt")])).toBe("hello\n");
+    expect(await run(["unmount", dir], { env })).toMatchObject({ code: 0 });
+    const [log] = await readdir(join(home, "state/seamount"));
+    expect(await readFile(join(home, "state/seamount", log!), "utf8")).toContain("no record of this mount");
+  });
+});
+
 describe("mount in the foreground", () => {
   it("unmounts when its terminal is closed, with exit code 0", async () => {
     const mount = await mountLibrary(testScope(), { server, library: "Work" });

@@ -2,7 +2,6 @@
 import { describe, expect, it } from "vitest";
 import { CliError, EXIT, exitCodeOf, sentenceOf, usageError } from "../../src/cli/exit-codes.ts";
 import { type Column, humanSize, plainLines, printable, tableLines } from "../../src/cli/output.ts";
-import { OptionsError } from "../../src/options.ts";
 import { type Kind, SeafileError } from "../../src/seafile/errors.ts";
 
 interface Row {
@@ -82,10 +81,9 @@ describe("exit codes", () => {
     expect(exitCodeOf(new SeafileError(kind, "No."))).toBe(code);
   });
 
-  it("a failure of the command line brings its own, wrong options are usage, the rest is unexpected", () => {
+  it("a failure of the command line brings its own, the rest is unexpected", () => {
     expect(exitCodeOf(new CliError(EXIT.mount, "No."))).toBe(5);
     expect(exitCodeOf(usageError("No."))).toBe(2);
-    expect(exitCodeOf(new OptionsError(["No."]))).toBe(2);
     expect(exitCodeOf(new TypeError("x is not a function"))).toBe(1);
     expect(exitCodeOf("thrown text")).toBe(1);
   });

@@ -1,6 +1,7 @@
 /** The mount options of the public API: defaults, and one sentence per problem. */
 import { describe, expect, it } from "vitest";
-import { type MountOptions, normalizeServerUrl, OptionsError, parseMountOptions } from "../../src/options.ts";
+import { type MountOptions, OptionsError, parseMountOptions } from "../../src/options.ts";
+import { normalizeServerUrl } from "../../src/util/server-url.ts";
 
 const GOOD: MountOptions = { server: "https://seafile.example.com", token: "0123456789abcdef", mountpoint: "/mnt/x" };
 

@@ -1,7 +1,5 @@
 /** `seamount libraries`: what the account can see, one line per library; also the quickest check that a login works. */
 import type { CommandModule } from "yargs";
-import { createLogger } from "../../observe/log.ts";
-import { Account } from "../../seafile/account.ts";
 import type { LibraryInfo } from "../../seafile/types.ts";
 import { findCredentials, IMPATIENT } from "../credentials.ts";
 import { type Column, humanSize, sayJson, sayTable } from "../output.ts";
@@ -35,6 +33,8 @@ export const librariesCommand: CommandModule<object, Args> = {
       .example("$0 libraries --json", "for programs"),
   handler: async (args) => {
     const { server, token } = findCredentials(args.server);
+    const { createLogger } = await import("../../observe/log.ts");
+    const { Account } = await import("../../seafile/account.ts");
     const account = new Account({ server, token, log: createLogger({ level: "warn" }), retry: IMPATIENT });
     try {
       const libraries = [...(await account.libraries())].sort((a, b) => a.name.localeCompare(b.name));

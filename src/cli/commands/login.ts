@@ -3,8 +3,6 @@
  * read from standard input; it is never an argument, because arguments are visible to every user of the machine.
  */
 import type { CommandModule } from "yargs";
-import { createLogger } from "../../observe/log.ts";
-import { Account, login } from "../../seafile/account.ts";
 import { SeafileError } from "../../seafile/errors.ts";
 import { IMPATIENT, parseServer, storeLogin } from "../credentials.ts";
 import { usageError } from "../exit-codes.ts";
@@ -43,17 +41,9 @@ export const loginCommand: CommandModule<object, Args> = {
     if (isPlainAndRemote(server))
       remark(`Warning: ${server} is not encrypted; password and files can be read on the way.`);
     const answers = await collect(args);
-    const log = createLogger({ level: "warn" });
-    const { token } = await logInWith(server, answers, log);
-    const account = new Account({ server, token, log, retry: IMPATIENT });
-    try {
-      const who = await account.check();
-      storeLogin({ server, username: who.email || answers.username, token });
-      const name = who.name && who.name !== who.email ? `${who.name} <${who.email}>` : who.email;
-      say(`Logged in to ${server} as ${printable(name)}.`);
-    } finally {
-      await account.close();
-    }
+    const { token, email, name } = await exchange(server, answers);
+    storeLogin({ server, username: email || answers.username, token });
+    say(`Logged in to ${server} as ${printable(name && name !== email ? `${name} <${email}>` : email)}.`);
   },
 };
 
@@ -77,13 +67,21 @@ async function collect(args: Args): Promise<Answers> {
   return { username, password, ...(args.otp ? { otp: await askCode() } : {}) };
 }
 
-async function logInWith(server: string, answers: Answers, log: ReturnType<typeof createLogger>) {
-  try {
-    return await login({ server, ...answers, log });
-  } catch (error) {
+/** Answers for a token that works, and whose it is. */
+async function exchange(server: string, answers: Answers) {
+  const { createLogger } = await import("../../observe/log.ts");
+  const { Account, login } = await import("../../seafile/account.ts");
+  const log = createLogger({ level: "warn" });
+  const { token } = await login({ server, ...answers, log }).catch(async (error: unknown) => {
     const wantsCode = error instanceof SeafileError && error.kind === "otp-required";
     if (!wantsCode || answers.otp !== undefined || !canAsk()) throw error;
     return await login({ server, ...answers, otp: await askCode(), log });
+  });
+  const account = new Account({ server, token, log, retry: IMPATIENT });
+  try {
+    return { token, ...(await account.check()) };
+  } finally {
+    await account.close();
   }
 }
 

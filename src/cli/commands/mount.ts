@@ -4,8 +4,7 @@
  */
 import { resolve } from "node:path";
 import type { CommandModule } from "yargs";
-import { createLogger } from "../../observe/log.ts";
-import { type MountOptions, parseMountOptions } from "../../options.ts";
+import type { MountOptions } from "../../options.ts";
 import { mountStateOf } from "../../unmount.ts";
 import { type Credentials, findCredentials } from "../credentials.ts";
 import { startInBackground } from "../daemonize.ts";
@@ -15,7 +14,6 @@ import { findRecord } from "../mount-record.ts";
 import { canonicalMountpoint } from "../mountpoint.ts";
 import { remark, say } from "../output.ts";
 import { logFileOf } from "../paths.ts";
-import { serveMount } from "../serve-mount.ts";
 
 interface Args {
   readonly mountpoint: string;
@@ -70,7 +68,7 @@ export const mountCommand: CommandModule<object, Args> = {
     const { server, ...flags } = collectFlags(args);
     const credentials = findCredentials(server);
     const options = { ...fromCredentials(credentials), ...flags, mountpoint } satisfies MountOptions;
-    parseMountOptions(options);
+    await check(options);
     const name = options.library ?? new URL(options.server).host;
     const ready = () => say(`${name} mounted on ${mountpoint}`);
     const slow = setTimeout(() => remark(`Waiting for ${options.server} ...`), SLOW_MS).unref();
@@ -87,11 +85,22 @@ export const mountCommand: CommandModule<object, Args> = {
   },
 };
 
-function runHere(options: MountOptions, args: Args, ready: () => void) {
+async function check(options: MountOptions): Promise<void> {
+  const { OptionsError, parseMountOptions } = await import("../../options.ts");
+  try {
+    parseMountOptions(options);
+  } catch (error) {
+    throw error instanceof OptionsError ? usageError(error.message) : error;
+  }
+}
+
+async function runHere(options: MountOptions, args: Args, ready: () => void) {
+  const { createLogger } = await import("../../observe/log.ts");
+  const { serveMount } = await import("../serve-mount.ts");
   const quiet = args.logFile === undefined ? "warn" : "info";
   const file = args.logFile === undefined ? {} : { file: resolve(args.logFile) };
   const log = createLogger({ level: args.verbose ? "debug" : quiet, ...file });
-  return serveMount({ ...options, log }, ["SIGINT", "SIGTERM", "SIGHUP"], { ready, tell: remark });
+  return await serveMount({ ...options, log }, ["SIGINT", "SIGTERM", "SIGHUP"], { ready, tell: remark });
 }
 
 function fromCredentials({ server, token, fileServer }: Credentials) {

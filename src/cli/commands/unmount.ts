@@ -6,10 +6,9 @@ import type { CommandModule } from "yargs";
 import { detachMount, mountStateOf } from "../../unmount.ts";
 import { ErrnoError } from "../../util/errno.ts";
 import { CliError, EXIT, sentenceOf } from "../exit-codes.ts";
-import { findRecord, takeUnstored, waitForEnd } from "../mount-record.ts";
+import { findRecord, reportEnd, takeUnstored, waitForEnd } from "../mount-record.ts";
 import { canonicalMountpoint } from "../mountpoint.ts";
 import { remark, say } from "../output.ts";
-import { reportEnd } from "../serve-mount.ts";
 
 interface Args {
   readonly mountpoint: string;
@@ -37,7 +36,7 @@ export const unmountCommand: CommandModule<object, Args> = {
     if (state === "nothing" && !record) throw new CliError(EXIT.notFound, `Nothing is mounted on ${mountpoint}.`);
     if (state === "seamount") await detach(mountpoint, args.lazy === true);
     if (record && !args.lazy) await waitForEnd(record, () => remark("Waiting until everything is stored ..."));
-    process.exitCode = reportEnd(args.lazy ? [] : takeUnstored(mountpoint), mountpoint, { tell: remark });
+    process.exitCode = reportEnd(args.lazy ? [] : takeUnstored(mountpoint), mountpoint, remark);
     if (process.exitCode === EXIT.ok) say(`${mountpoint} unmounted`);
   },
 };
