@@ -3,7 +3,8 @@
  * fileserver/fileop.go take them. One request each; no retries, no decisions. Links are secrets and stay out of messages.
  * Called by reader.ts and library-put.ts.
  */
-import type { HttpClient, HttpStream } from "./http.ts";
+import type { HttpClient } from "./http.ts";
+import type { HttpStream } from "./http-message.ts";
 import { multipartBody } from "./multipart.ts";
 import { nameOf } from "./names.ts";
 import { parse, parseObjectId, uploaded } from "./schema.ts";

@@ -4,6 +4,8 @@
  * Seahub and the file server use the same numbers for different things (440), so who answered is always asked for.
  */
 
+import { type Reason, readReason } from "./error-text.ts";
+
 export type Kind =
   | "unauthorized"
   | "forbidden"
@@ -68,13 +70,6 @@ export interface FailedAnswer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
   readonly body: string;
-}
-
-interface Reason {
-  /** What the server says, in one line without secrets; "" when it says nothing. */
-  readonly text: string;
-  /** Shape of the body: seahub's own, the REST layer's `detail`, the login form's, a web page, or anything else. */
-  readonly shape: "error_msg" | "detail" | "login" | "html" | "other";
 }
 
 /** Turns a refused request into an error of the right kind. */
@@ -200,54 +195,6 @@ function retryAfter({ status, headers, body }: FailedAnswer): number | undefined
   if (/^\d+$/.test(text)) return Number(text) * 1000;
   const date = Date.parse(text);
   return Number.isNaN(date) ? undefined : Math.max(0, date - Date.now());
-}
-
-/** Reads any error body a Seafile installation produces: JSON (also with raw newlines in strings), plain text, web pages. */
-function readReason(body: string): Reason {
-  const text = body.trim();
-  if (/^\s*(<!doctype|<html|<\?xml|<head)/i.test(text)) {
-    return { text: oneLine(/<title>([^<]*)<\/title>/i.exec(text)?.[1] ?? ""), shape: "html" };
-  }
-  if (text.startsWith("{")) {
-    const fields = parseLoosely(text);
-    for (const [key, shape] of KEYS) {
-      const value = fields?.[key];
-      const said = Array.isArray(value) ? value[0] : value;
-      if (typeof said === "string") return { text: oneLine(said), shape };
-    }
-  }
-  return { text: oneLine(text), shape: "other" };
-}
-
-const KEYS = [
-  ["error_msg", "error_msg"],
-  ["detail", "detail"],
-  ["error", "other"],
-  ["err", "other"],
-  ["non_field_errors", "login"],
-  ["username", "login"],
-  ["password", "login"],
-] as const;
-
-/** The C and the Go file server put raw newlines inside JSON strings, which JSON.parse refuses. */
-function parseLoosely(text: string): Record<string, unknown> | undefined {
-  try {
-    const value: unknown = JSON.parse(text.replace(/\p{Cc}/gu, " "));
-    return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-/** Server text for people: one line, at most 200 characters, without tokens (40 hex) and link ids (UUIDs). */
-function oneLine(text: string): string {
-  return text
-    .replace(/[\p{Cc}\s]+/gu, " ")
-    .replace(/\b[0-9a-f]{40}\b/gi, "…")
-    .replace(/(files|upload-api|update-api)\/[0-9a-f-]{8,}/gi, "$1/…")
-    .trim()
-    .replace(/\.$/, "")
-    .slice(0, 200);
 }
 
 /** No connection was made, so no byte of the request can have been read. */

@@ -133,8 +133,12 @@ async function batchMove(
   throw new SeafileError("not-found", `Moving ${JSON.stringify(from)} failed: it does not exist on the server.`);
 }
 
-/** Undoes steps, as far as the server lets us; where the entry stays otherwise is logged, and nothing is lost. */
-async function takeBack(context: Context, at: ChangeTarget, steps: readonly Undo[], why: unknown): Promise<void> {
+/**
+ * Undoes steps, as far as the server lets us, also for a caller who has given up; where the entry stays otherwise is
+ * logged, and nothing is lost.
+ */
+async function takeBack(context: Context, given: ChangeTarget, steps: readonly Undo[], why: unknown): Promise<void> {
+  const at: ChangeTarget = { ...given, signal: undefined };
   for (const { kind, from, to } of steps) {
     try {
       if (parentOf(from) === parentOf(to)) await rename(context, at, kind, from, nameOf(to));

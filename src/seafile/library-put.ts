@@ -161,7 +161,8 @@ async function uploadAside(context: Context, at: ChangeTarget, change: Put, repl
     const placed = await placeFile(context, at, from, change.path);
     return { ...stored, name: placed.obj_name };
   } catch (error) {
-    if (!replace) await removeEntry(context, at, "file", from).catch(() => {});
+    // Also for a caller who has given up: nobody else knows the temporary name.
+    if (!replace) await removeEntry(context, { ...at, signal: undefined }, "file", from).catch(() => {});
     throw error;
   }
 }

@@ -6,7 +6,7 @@
 import { randomBytes } from "node:crypto";
 import { chunksOf } from "./content.ts";
 import { SeafileError } from "./errors.ts";
-import type { RequestBody } from "./http.ts";
+import type { RequestBody } from "./http-message.ts";
 import type { Content } from "./types.ts";
 
 export interface MultipartOptions {

@@ -6,7 +6,7 @@
 import type { Context } from "./context.ts";
 import { getContent } from "./endpoints-file-server.ts";
 import { SeafileError } from "./errors.ts";
-import type { HttpStream } from "./http.ts";
+import type { HttpStream } from "./http-message.ts";
 import { RetryBudget } from "./retry.ts";
 import type { FileVersion, LibraryId } from "./types.ts";
 

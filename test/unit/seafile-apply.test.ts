@@ -569,6 +569,33 @@ describe.each(["file", "dir"] as const)("move of a %s", (kind) => {
     expect(names()).toEqual(["/a", "/d", "/d/a", "/d/b"]);
   });
 
+  it("to another folder under a name that the server refuses is put back", async () => {
+    const { routes, names } = tree({ "/d": "dir", "/d/a": "file", "/a": kind });
+    const post = `POST ${API21}/${kind}/`;
+    const refusing: Handler = (hit, response, count) => {
+      const newName = new URLSearchParams(hit.body.toString()).get("newname");
+      if (newName === "b") json(response, { error_msg: "name invalid." }, {}, 400);
+      else routes[post]!(hit, response, count);
+    };
+    const { library } = await setUp({ ...routes, [post]: refusing });
+    expect(failure(await one(library, move("/a", "/d/b"))).kind).toBe("invalid-name");
+    expect(names()).toEqual(["/a", "/d", "/d/a"]);
+  });
+
+  it("that is given up half-way is put back", async () => {
+    const { routes, names } = tree({ "/d": "dir", "/d/a": "file", "/a": kind });
+    const controller = new AbortController();
+    const post = `POST ${API21}/${kind}/`;
+    const hanging: Handler = (hit, response, count) => {
+      const newName = new URLSearchParams(hit.body.toString()).get("newname");
+      if (newName === "b") controller.abort(new Error("Ctrl-C"));
+      else routes[post]!(hit, response, count);
+    };
+    const { library } = await setUp({ ...routes, [post]: hanging });
+    await expect(library.apply([move("/a", "/d/b")], controller.signal)).rejects.toThrow("Ctrl-C");
+    expect(names()).toEqual(["/a", "/d", "/d/a"]);
+  });
+
   it("of something that is not there says not-found, although the server says success", async () => {
     const { routes } = tree({ "/d": "dir" });
     const { library } = await setUp(routes);
