@@ -88,6 +88,33 @@ def mmap_write(path, offset, data):
             view.flush()
 
 
+MAP_SHARED = 1
+PROT_READ_WRITE = 3
+MS_SYNC = 4
+
+
+def map_shared(fd, length):
+    """mmap(2) itself: Python's mmap keeps a duplicate of the descriptor, whose close is a close of the file."""
+    LIBC.mmap.restype = ctypes.c_void_p
+    LIBC.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
+    address = LIBC.mmap(None, length, PROT_READ_WRITE, MAP_SHARED, fd, 0)
+    if address == ctypes.c_void_p(-1).value:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return address
+
+
+def poke(address, data):
+    data = base64.b64decode(data)
+    ctypes.memmove(address, data, len(data))
+
+
+def on_mapping(call, address, *args):
+    if call(ctypes.c_void_p(address), *args) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
 OPS = {
     "open": lambda path, flags, mode=0o666: os.open(path, flags_of(flags), mode),
     "close": os.close,
@@ -125,6 +152,10 @@ OPS = {
     "writeFile": write_file,
     "readFile": read_file,
     "mmapWrite": mmap_write,
+    "mapShared": map_shared,
+    "poke": poke,
+    "msync": lambda address, length: on_mapping(LIBC.msync, address, ctypes.c_size_t(length), MS_SYNC),
+    "munmap": lambda address, length: on_mapping(LIBC.munmap, address, ctypes.c_size_t(length)),
 }
 
 
