@@ -195,6 +195,29 @@ describe.each(IDENTITIES)("what $who is told when mounting fails", ({ uid }) => 
   });
 });
 
+describe("a mount point that is taken", () => {
+  it("by a mount that does not answer: says how to remove it, and does not wait for ever", async () => {
+    const hung = await mounted(testScope());
+    hung.send("hang");
+    await hung.calls();
+    const event = await (await startMount(testScope(), { dir: hung.dir })).next("failed");
+    expect(event["message"]).toBe(
+      `A seamount at ${hung.dir} does not answer (unmount it with: umount -l ${hung.dir}).`,
+    );
+  });
+
+  it.runIf(IS_ROOT)("by the stale mount of another user: root removes it", async () => {
+    const killed = await mounted(testScope(), { uid: NOBODY });
+    killed.kill("SIGKILL");
+    await killed.exited;
+    const next = await mounted(testScope(), { dir: killed.dir });
+    expect(next.log).toContain("removed the stale mount");
+    const living = await mounted(testScope(), { uid: NOBODY });
+    const event = await (await startMount(testScope(), { dir: living.dir })).next("failed");
+    expect(event["message"]).toBe(`A seamount at ${living.dir} is mounted already.`);
+  });
+});
+
 describe.each(IDENTITIES)("mount options of $who", ({ uid }) => {
   const start = (options: ChildSettings["options"]) => mounted(testScope(), { uid, options: options! });
 

@@ -51,6 +51,7 @@ export class KernelSession {
   readonly #byUnique = new Map<number, RequestContext>();
   readonly #init: Deferred<InitOut> = deferred();
   #stopping = false;
+  #ended = false;
   #destroyed = false;
 
   constructor(options: KernelSessionOptions) {
@@ -61,6 +62,11 @@ export class KernelSession {
     this.ready = this.#init.promise;
     this.ready.catch(() => {});
     this.closed = this.#serve();
+  }
+
+  /** True once the kernel has ended the session: its device number may belong to another mount by now. */
+  get ended(): boolean {
+    return this.#ended;
   }
 
   get kernelCache(): KernelCache {
@@ -81,6 +87,7 @@ export class KernelSession {
 
   async #serve(): Promise<void> {
     await Promise.all(Array.from({ length: READERS }, () => this.#readLoop()));
+    this.#ended = true;
     this.stop();
     await this.#notifier.stop();
     this.#channel.close();

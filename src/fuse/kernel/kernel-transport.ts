@@ -37,6 +37,7 @@ export const kernelTransport: Transport = async (operations, options) => {
     closed: session.closed,
     unmount: ({ lazy = false } = {}) => unmountSession(mountpoint, device, lazy, options),
     abort: () => {
+      if (session.ended) return;
       session.stop();
       if (!breakConnection(device)) {
         options.log.warn("the connection cannot be aborted (no fusectl); it ends when the last file on it is closed");

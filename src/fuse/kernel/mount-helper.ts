@@ -69,9 +69,11 @@ async function mountAsUser(options: MountOptions): Promise<number> {
     const args = ["-o", data.join(","), "--", options.mountpoint];
     const result = await runFusermount(args, { fd3: socket.childFd, env: { _FUSE_COMMFD: "3" } });
     if (result === undefined) throw helperMissing("fusermount3");
-    const fd = result.status === 0 ? socket.receive() : undefined;
-    if (fd === undefined) throw mountFailed(options.mountpoint, result);
-    return fd;
+    if (result.status !== 0) throw mountFailed(options.mountpoint, result);
+    const fd = socket.receive();
+    if (fd !== undefined) return fd;
+    await unmountPath(options.mountpoint, { lazy: true });
+    throw new MountError("refused", "fusermount3 mounted, but did not hand over /dev/fuse.");
   } finally {
     socket.close();
   }

@@ -7,7 +7,7 @@ import { realpath, stat } from "node:fs/promises";
 import type { Logger } from "../../observe/log.ts";
 import { MountError } from "./mount-error.ts";
 import { unmountPath } from "./mount-helper.ts";
-import { mountAt, SEAMOUNT_TYPE } from "./mountinfo.ts";
+import { type MountEntry, mountAt, SEAMOUNT_TYPE } from "./mountinfo.ts";
 import { runHelper } from "./run-helper.ts";
 
 /** How long a mount may take to answer one stat before it counts as hung, in milliseconds. */
@@ -21,8 +21,9 @@ export async function prepareMountpoint(path: string, log: Logger): Promise<stri
     throw new MountError("mountpoint", `The mount point ${path} ${whatIsWrong(error)}.`, { cause: error });
   });
   for (let stacked = 0; stacked < MOST_STACKED; stacked++) {
-    if ((await mountAt(real))?.type !== SEAMOUNT_TYPE) break;
-    const state = await probe(real);
+    const mount = await mountAt(real);
+    if (mount?.type !== SEAMOUNT_TYPE) break;
+    const state = await probe(mount);
     if (state !== "dead") {
       const hint = state === "hung" ? `does not answer (unmount it with: umount -l ${real})` : "is mounted already";
       throw new MountError("mountpoint", `A seamount at ${real} ${hint}.`);
@@ -34,12 +35,21 @@ export async function prepareMountpoint(path: string, log: Logger): Promise<stri
   return real;
 }
 
-/** alive: answers, or refuses us (which takes a living server's options). dead: its server is gone (ENOTCONN). */
-async function probe(path: string): Promise<"alive" | "dead" | "hung"> {
-  const result = await runHelper("stat", ["-c", "%i", "--", path], { timeoutMs: ANSWERS_WITHIN_MS });
+/** alive: answers, or it is closed to us. dead: its server is gone (ENOTCONN). */
+async function probe(mount: MountEntry): Promise<"alive" | "dead" | "hung"> {
+  // A mount without allow_other answers its owner only, and EACCES to root, whether its server lives or not.
+  const owner = { uid: idOption(mount, "user_id"), gid: idOption(mount, "group_id") };
+  const result = await runHelper("stat", ["-c", "%i", "--", mount.mountpoint], {
+    timeoutMs: ANSWERS_WITHIN_MS,
+    ...(process.geteuid?.() === 0 && { as: owner }),
+  });
   if (result === undefined) throw new MountError("refused", "The program stat was not found.");
   if (result.status === null) return "hung";
   return /not connected|connection abort/i.test(result.stderr) ? "dead" : "alive";
+}
+
+function idOption(mount: MountEntry, name: string): number {
+  return Number(mount.options.find((option) => option.startsWith(`${name}=`))?.slice(name.length + 1) ?? 0);
 }
 
 async function checkDirectory(path: string): Promise<void> {

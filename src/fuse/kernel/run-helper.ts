@@ -6,7 +6,7 @@
 import { type StdioOptions, spawn } from "node:child_process";
 
 export interface HelperResult {
-  /** Exit status; null when a signal ended it, as after `timeoutMs`. */
+  /** Exit status; null when a signal ended it, or when it had not ended after `timeoutMs`. */
   readonly status: number | null;
   readonly stderr: string;
 }
@@ -15,12 +15,16 @@ export interface HelperOptions {
   /** A descriptor that the helper sees as its descriptor 3. */
   readonly fd3?: number;
   readonly env?: Readonly<Record<string, string>>;
-  /** Killed after this many milliseconds; never when absent. */
+  /** Killed after this many milliseconds and not waited for any longer; never when absent. */
   readonly timeoutMs?: number;
+  /** Run as this user and group (only root can). */
+  readonly as?: { readonly uid: number; readonly gid: number };
 }
 
 /** Longest message kept of a helper, in characters. */
 const MOST_STDERR = 2000;
+/** The longest that a timer can wait: 24 days. */
+const FOREVER_MS = 2 ** 31 - 1;
 
 /** Undefined when the program does not exist. Rejects when it cannot be started for another reason. */
 export function runHelper(
@@ -35,16 +39,27 @@ export function runHelper(
       // / and not the current directory, which may lie inside a mount that does not answer.
       cwd: "/",
       env: { ...process.env, LC_ALL: "C", ...options.env },
-      ...(options.timeoutMs !== undefined && { timeout: options.timeoutMs, killSignal: "SIGKILL" as const }),
+      ...options.as,
     });
     let stderr = "";
     child.stderr?.setEncoding("utf8").on("data", (text: string) => {
       stderr = (stderr + text).slice(0, MOST_STDERR);
     });
     child.on("error", (error: NodeJS.ErrnoException) => {
+      clearTimeout(timer);
       if (error.code === "ENOENT") resolve(undefined);
       else reject(error);
     });
-    child.on("close", (status) => resolve({ status, stderr: stderr.trim() }));
+    // A process that waits for an answer of a mount may not even die of SIGKILL, so its end is not waited for.
+    const timer = setTimeout(() => {
+      child.kill("SIGKILL");
+      child.stderr?.destroy();
+      child.unref();
+      resolve({ status: null, stderr: stderr.trim() });
+    }, options.timeoutMs ?? FOREVER_MS);
+    child.on("close", (status) => {
+      clearTimeout(timer);
+      resolve({ status, stderr: stderr.trim() });
+    });
   });
 }
