@@ -5,7 +5,14 @@
  */
 import { BlockCache } from "./cache/block-cache.ts";
 import { ListingCache } from "./cache/listing-cache.ts";
-import { MAX_LISTED_ENTRIES, PARALLEL_COMMITS, RETRY_FIRST_MS, RETRY_MAX_MS } from "./cache/policy.ts";
+import {
+  KERNEL_NEGATIVE_TTL_MS,
+  KERNEL_TTL_MS,
+  MAX_LISTED_ENTRIES,
+  PARALLEL_COMMITS,
+  RETRY_FIRST_MS,
+  RETRY_MAX_MS,
+} from "./cache/policy.ts";
 import { Adapter } from "./fuse/adapter.ts";
 import { kernelTransport } from "./fuse/kernel/kernel-transport.ts";
 import type { Session } from "./fuse/transport.ts";
@@ -15,6 +22,7 @@ import { Account } from "./seafile/account.ts";
 import { SeafileError } from "./seafile/errors.ts";
 import type { Library } from "./seafile/library.ts";
 import type { LibraryInfo } from "./seafile/types.ts";
+import { deferred } from "./util/abort.ts";
 import { ErrnoError } from "./util/errno.ts";
 import { joinPath, normalizePath, splitPath } from "./util/paths.ts";
 import { BlockReader } from "./vfs/block-reader.ts";
@@ -128,7 +136,8 @@ async function serve(parts: Parts): Promise<Mount> {
   const fileSystem = buildFileSystem({ account, library, path, spool, cacheSize, refreshMs, user, log });
   const { uid, gid, umask, allowOther, mountpoint } = resolved;
   const { readOnly } = target;
-  const adapter = new Adapter({ fileSystem, uid, gid, umask, readOnly: resolved.readOnly, log });
+  const lifetimes = { ttlMs: KERNEL_TTL_MS, negativeTtlMs: KERNEL_NEGATIVE_TTL_MS };
+  const adapter = new Adapter({ fileSystem, uid, gid, umask, readOnly: resolved.readOnly, lifetimes, log });
   const session = await kernelTransport(adapter, {
     mountpoint,
     fsname: `${new URL(resolved.server).host}:${target.label}`,
@@ -146,7 +155,9 @@ async function serve(parts: Parts): Promise<Mount> {
 function handle(parts: Parts, session: Session, fileSystem: FileSystem): Mount {
   const { log, account, spool, resolved } = parts;
   const drain = () => fileSystem.drain(AbortSignal.timeout(DRAIN_MS));
-  const closed = session.closed.then(async () => {
+  // After an abort the kernel may hold the connection until the last file on it is closed; nothing is served any more.
+  const aborted = deferred<void>();
+  const closed = Promise.race([session.closed, aborted.promise]).then(async () => {
     const unstored = await drain();
     await spool.close();
     await account.close();
@@ -165,6 +176,7 @@ function handle(parts: Parts, session: Session, fileSystem: FileSystem): Mount {
         log.warn({ mountpoint: resolved.mountpoint }, "files are still open below the mount point; it is detached");
         await session.unmount({ lazy: true });
         session.abort();
+        aborted.resolve();
       }
       await closed;
     },

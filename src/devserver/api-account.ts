@@ -1,4 +1,7 @@
-/** Seahub views without a library: ping, login, server-info, account/info. Listed in api-routes.ts. */
+/**
+ * Seahub views without a library: ping, login, server-info, account/info. Listed in api-routes.ts.
+ * Invariant: a login without device fields gives the same token every time.
+ */
 import { ApiError, detail, dumped, rest } from "./api-reply.ts";
 import type { ApiRequest } from "./api-request.ts";
 import { pythonFloat } from "./json-text.ts";

@@ -87,19 +87,16 @@ function copyMoveTask(request: ApiRequest, services: Services): ApiReply {
   return rest(batch.source === batch.target ? {} : { task_id: newTask(services) });
 }
 
-const tasks = new WeakMap<object, Set<string>>();
-
-function newTask(services: Services): string {
+function newTask({ tasks }: Services): string {
   const id = randomUUID();
-  const known = tasks.get(services.store) ?? new Set();
-  tasks.set(services.store, known.add(id));
+  tasks.add(id);
   return id;
 }
 
 function progress(request: ApiRequest, services: Services): ApiReply {
   const id = request.query("task_id") ?? "";
   if (id === "") throw apiError(400, "task_id invalid.");
-  if (!tasks.get(services.store)?.has(id)) throw apiError(500, "Error");
+  if (!services.tasks.has(id)) throw apiError(500, "Error");
   return rest({ done: 1, total: 1, canceled: false, failed: false, successful: true });
 }
 

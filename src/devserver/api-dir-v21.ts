@@ -1,4 +1,7 @@
-/** Seahub's v2.1 directory views: list, mkdir, rename, delete, detail. They tell the names that things really got. */
+/**
+ * Seahub's v2.1 directory views: list, mkdir, rename, delete, detail. They tell the names that things really got.
+ * Listed in api-routes.ts.
+ */
 import { demand, freeName, isoTime, libraryOf, nameIsValid } from "./api-common.ts";
 import { makeFree, orFail } from "./api-dir.ts";
 import { type ApiReply, apiError, rest } from "./api-reply.ts";

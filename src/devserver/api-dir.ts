@@ -1,4 +1,7 @@
-/** Seahub's api2 directory views: list, mkdir, rename, delete, metadata. Listed in api-routes.ts. */
+/**
+ * Seahub's api2 directory views: list, mkdir, rename, delete, metadata. Listed in api-routes.ts.
+ * Invariant: no view overwrites anything; a taken name is suffixed by rule A.
+ */
 import { demand, freeName, libraryOf, nameIsValid } from "./api-common.ts";
 import { type ApiReply, apiError, dumped, rest } from "./api-reply.ts";
 import type { ApiRequest } from "./api-request.ts";

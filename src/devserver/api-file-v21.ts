@@ -1,4 +1,7 @@
-/** Seahub's v2.1 file views: info, create, rename, move, copy, delete. They tell the names that things really got. */
+/**
+ * Seahub's v2.1 file views: info, create, rename, move, copy, delete. They tell the names that things really got.
+ * Listed in api-routes.ts.
+ */
 import { demand, freeName, libraryById, libraryOf, nameIsValid } from "./api-common.ts";
 import { orFail } from "./api-dir.ts";
 import { demandRoom, fileAt, fileOperationKind } from "./api-file.ts";

@@ -1,4 +1,7 @@
-/** Seahub's api2 file views: download link, rename, move, copy, create, delete, detail, metadata. Listed in api-routes.ts. */
+/**
+ * Seahub's api2 file views: download link, rename, move, copy, create, delete, detail, metadata. Listed in api-routes.ts.
+ * Invariant: no view overwrites anything; a taken name is suffixed by rule A, and Location tells the name.
+ */
 import { demand, freeName, isoTime, libraryById, libraryOf, nameIsValid, person } from "./api-common.ts";
 import { orFail, reloads, successOrListing } from "./api-dir.ts";
 import { type ApiReply, apiError, crash, dumped, rest } from "./api-reply.ts";

@@ -1,4 +1,7 @@
-/** Seahub's old batch views, fileops/delete, /copy and /move: names joined by ":" in a form. Listed in api-routes.ts. */
+/**
+ * Seahub's old batch views, fileops/delete, /copy and /move: names joined by ":" in a form. Listed in api-routes.ts.
+ * Invariant: all names of a request are changed in one commit per library, or none is.
+ */
 import { demand, freeName, libraryById, libraryOf } from "./api-common.ts";
 import { demandRoom } from "./api-file.ts";
 import { type ApiReply, apiError, rest } from "./api-reply.ts";

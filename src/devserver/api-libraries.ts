@@ -2,142 +2,51 @@
  * Seahub views of libraries: the two listings, info, create, rename, delete, download-info, history, owner.
  * Listed in api-routes.ts.
  */
-import { demand, formatSize, isoTime, libraryOf, permissionOf, person, relativeTime } from "./api-common.ts";
+import { demand, isoTime, libraryOf, permissionOf, person } from "./api-common.ts";
 import { apiError, dumped, rest } from "./api-reply.ts";
 import type { ApiRequest } from "./api-request.ts";
-import type { Library } from "./library.ts";
-import type { Commit } from "./objects.ts";
+import type { Library, Permission } from "./library.ts";
+import { type Channel, downloadInfo, historyItem, libraryItem, libraryItemV21 } from "./library-items.ts";
 import { isValidName } from "./paths.ts";
 import { type Route, route } from "./router.ts";
 import type { Services } from "./services.ts";
 
 const NO_ACCESS = "You do not have permission to access this library.";
-/** A constant of the server (the id of its old relay). */
-const RELAY_ID = "44e8f253849ad910dc142247227c8ece8ec0f971";
 
-/** Own libraries, then those shared with the user; each newest first. */
-function visible(request: ApiRequest, services: Services): { own: Library[]; shared: Library[] } {
+/** Own libraries, then those shared with the user, then those of the user's groups; each newest first. */
+function channels(request: ApiRequest, services: Services): Channel[] {
+  const userId = request.user.id;
   const newestFirst = services.store.libraries().toSorted((a, b) => b.head.ctime - a.head.ctime);
-  const isOwn = (library: Library) => library.record.ownerId === request.user.id;
-  return {
-    own: newestFirst.filter(isOwn),
-    shared: newestFirst.filter((library) => !isOwn(library) && permissionOf(request, services, library) !== undefined),
-  };
-}
-
-/** seahub compares the literal permission of a share, so the library status does not show here. */
-function listedPermission(request: ApiRequest, services: Services, library: Library): string {
-  return permissionOf(request, services, library) ?? "r";
-}
-
-function ownItem(library: Library, request: ApiRequest, services: Services) {
-  const { head, record } = library;
-  const [owner, modifier] = [person(record.ownerId, services), person(head.creatorName, services)];
-  const { bytes } = library.fs.totals(head.rootId);
-  return {
-    type: "repo",
-    id: library.id,
-    owner: record.ownerId,
-    owner_name: owner.name,
-    owner_contact_email: owner.email,
-    name: record.name,
-    mtime: head.ctime,
-    modifier_email: head.creatorName,
-    modifier_contact_email: modifier.email,
-    modifier_name: modifier.name,
-    mtime_relative: relativeTime(head.ctime, services.now()),
-    size: bytes,
-    size_formatted: formatSize(bytes),
-    encrypted: false,
-    permission: listedPermission(request, services, library),
-    virtual: false,
-    root: "",
-    head_commit_id: head.id,
-    version: 1,
-    salt: "",
-  };
-}
-
-function sharedItem(library: Library, request: ApiRequest, services: Services) {
-  const { head, record } = library;
-  const [owner, modifier] = [person(record.ownerId, services), person(head.creatorName, services)];
-  const { bytes } = library.fs.totals(head.rootId);
-  return {
-    type: "srepo",
-    id: library.id,
-    owner: record.ownerId,
-    owner_name: owner.name,
-    owner_contact_email: owner.email,
-    name: record.name,
-    owner_nickname: owner.name,
-    mtime: head.ctime,
-    mtime_relative: relativeTime(head.ctime, services.now()),
-    modifier_email: head.creatorName,
-    modifier_contact_email: modifier.email,
-    modifier_name: modifier.name,
-    size: bytes,
-    size_formatted: formatSize(bytes),
-    encrypted: false,
-    permission: listedPermission(request, services, library),
-    share_type: "personal",
-    root: "",
-    head_commit_id: head.id,
-    version: 1,
-    group_name: "",
-    salt: "",
-    is_admin: false,
-  };
+  const own = newestFirst.filter((library) => library.record.ownerId === userId);
+  const limit = (library: Library, granted: Permission) => (library.record.readOnly ? "r" : granted);
+  return [
+    ...own.map((library) => ({ type: "mine" as const, library, permission: limit(library, "rw") })),
+    ...newestFirst.flatMap((library) => {
+      const granted = library.record.shares[userId];
+      return granted === undefined ? [] : [{ type: "shared" as const, library, permission: limit(library, granted) }];
+    }),
+    ...newestFirst.flatMap((library) =>
+      library.record.groupShares
+        .filter((group) => group.members.includes(userId))
+        .map((group) => ({ type: "group" as const, library, group, permission: limit(library, group.permission) })),
+    ),
+  ];
 }
 
 function list(request: ApiRequest, services: Services) {
   const types = request.query("type")?.split(",");
-  const wants = (type: string) => types === undefined || types.includes(type);
   const part = (request.query("nameContains") ?? "").toLowerCase();
-  const named = (library: Library) => library.record.name.toLowerCase().includes(part);
-  const { own, shared } = visible(request, services);
-  const items = [
-    ...(wants("mine") ? own.filter(named).map((library) => ownItem(library, request, services)) : []),
-    ...(wants("shared") ? shared.filter(named).map((library) => sharedItem(library, request, services)) : []),
-  ];
+  const items = channels(request, services)
+    .filter(({ type }) => types === undefined || types.includes(type))
+    .filter(({ library }) => library.record.name.toLowerCase().includes(part))
+    .map((channel) => libraryItem(channel, services));
   return dumped(items, [["enable_encrypted_library", "True"]]);
-}
-
-function itemV21(library: Library, own: boolean, request: ApiRequest, services: Services) {
-  const { head, record } = library;
-  const [owner, modifier] = [person(record.ownerId, services), person(head.creatorName, services)];
-  const owners = { owner_email: record.ownerId, owner_name: owner.name, owner_contact_email: owner.email };
-  const changed = {
-    last_modified: isoTime(head.ctime),
-    modifier_email: head.creatorName,
-    modifier_name: modifier.name,
-    modifier_contact_email: modifier.email,
-  };
-  return {
-    type: own ? "mine" : "shared",
-    repo_id: library.id,
-    repo_name: record.name,
-    ...(own ? { ...owners, ...changed } : { ...changed, ...owners }),
-    size: library.fs.totals(head.rootId).bytes,
-    encrypted: false,
-    permission: listedPermission(request, services, library),
-    starred: false,
-    monitored: false,
-    status: record.readOnly ? "read-only" : "normal",
-    salt: "",
-    ...(own ? {} : { is_admin: false }),
-  };
 }
 
 function listV21(request: ApiRequest, services: Services) {
   const types = request.queryAll("type");
-  const wants = (type: string) => types.length === 0 || types.includes(type);
-  const { own, shared } = visible(request, services);
-  return rest({
-    repos: [
-      ...(wants("mine") ? own.map((library) => itemV21(library, true, request, services)) : []),
-      ...(wants("shared") ? shared.map((library) => itemV21(library, false, request, services)) : []),
-    ],
-  });
+  const wanted = channels(request, services).filter(({ type }) => types.length === 0 || types.includes(type));
+  return rest({ repos: wanted.map((channel) => libraryItemV21(channel, services)) });
 }
 
 function info(request: ApiRequest, services: Services) {
@@ -183,44 +92,17 @@ function infoV21(request: ApiRequest, services: Services) {
     no_quota: services.store.isFull(library, 0),
     is_admin: record.ownerId === request.user.id,
     is_virtual: false,
-    has_been_shared_out: Object.keys(record.shares).length > 0,
+    has_been_shared_out: Object.keys(record.shares).length + record.groupShares.length > 0,
     lib_need_decrypt: false,
     last_modified: isoTime(head.ctime),
     status: record.readOnly ? "read-only" : "normal",
   });
 }
 
-function downloadInfo(library: Library, request: ApiRequest, services: Services, withToken: boolean) {
-  const { head, record } = library;
-  const { bytes } = library.fs.totals(head.rootId);
-  return {
-    relay_id: RELAY_ID,
-    relay_addr: "127.0.0.1",
-    relay_port: "80",
-    email: request.user.id,
-    token: withToken ? services.store.syncToken(request.user, library) : "",
-    repo_id: library.id,
-    repo_name: record.name,
-    repo_desc: record.description,
-    repo_size: bytes,
-    repo_size_formatted: formatSize(bytes),
-    mtime: head.ctime,
-    mtime_relative: relativeTime(head.ctime, services.now()),
-    encrypted: "",
-    enc_version: 0,
-    salt: "",
-    magic: "",
-    random_key: "",
-    repo_version: 1,
-    head_commit_id: head.id,
-    permission: listedPermission(request, services, library),
-  };
-}
-
 function downloadInfoView(request: ApiRequest, services: Services) {
   const library = libraryOf(request, services);
   demand("r", request, services, library, NO_ACCESS);
-  return rest(downloadInfo(library, request, services, true));
+  return rest(downloadInfo(library, request.user, services.store.syncToken(request.user, library), services));
 }
 
 function create(request: ApiRequest, services: Services) {
@@ -231,7 +113,8 @@ function create(request: ApiRequest, services: Services) {
   if (wantsEncryption) throw apiError(403, "NOT allow to create encrypted library.");
   const id = services.store.createLibrary(request.user.email, name, { description: request.data("desc") ?? "" });
   const library = services.store.library(id)!;
-  return rest(downloadInfo(library, request, services, request.query("from") !== "web"));
+  const token = request.query("from") === "web" ? "" : services.store.syncToken(request.user, library);
+  return rest(downloadInfo(library, request.user, token, services));
 }
 
 /** POST on a library: op=setpassword (the default), checkpassword, rename. No library is encrypted yet. */
@@ -277,29 +160,6 @@ function removeV21(request: ApiRequest, services: Services) {
 function setPasswordV21(request: ApiRequest, services: Services): never {
   const library = libraryOf(request, services);
   throw apiError(400, `Library ${library.id} is not encrypted.`);
-}
-
-function historyItem(commit: Commit) {
-  return {
-    id: commit.id,
-    creator_name: commit.creatorName,
-    creator: "0".repeat(40),
-    desc: commit.description,
-    ctime: commit.ctime,
-    parent_id: commit.parentId,
-    second_parent_id: commit.secondParentId,
-    repo_id: commit.libraryId,
-    root_id: commit.rootId,
-    version: 1,
-    new_merge: false,
-    conflict: false,
-    rev_file_id: null,
-    rev_file_size: 0,
-    rev_renamed_old_path: null,
-    device_name: null,
-    client_version: null,
-    next_start_commit: null,
-  };
 }
 
 function history(request: ApiRequest, services: Services) {

@@ -1,4 +1,7 @@
-/** Seahub's views that give links for writing: upload-link and update-link. Listed in api-routes.ts. */
+/**
+ * Seahub's views that give links for writing: upload-link and update-link. Listed in api-routes.ts.
+ * Invariant: who may not write, or has no quota left, gets no link; what a link then allows is not asked again.
+ */
 import { demand, libraryOf } from "./api-common.ts";
 import { type ApiReply, apiError, rest } from "./api-reply.ts";
 import type { ApiRequest } from "./api-request.ts";

@@ -1,4 +1,7 @@
-/** All views of seahub that this server has. An address that is not here is a 404 page. */
+/**
+ * All views of seahub that this server has, in the order in which addresses are tried. An address that is not here is
+ * a 404 page. Read by index.ts.
+ */
 import { accountRoutes } from "./api-account.ts";
 import { batchRoutes } from "./api-batch.ts";
 import { dirRoutes } from "./api-dir.ts";

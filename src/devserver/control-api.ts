@@ -22,7 +22,13 @@ export type FaultOrder =
       readonly times?: number;
       readonly body?: string;
     }
-  | { readonly type: "cut"; readonly kind: string; readonly afterBytes: number; readonly times?: number }
+  | {
+      readonly type: "cut";
+      readonly kind: string;
+      readonly afterBytes: number;
+      readonly times?: number;
+      readonly answer?: boolean;
+    }
   | { readonly type: "hang"; readonly kind: string; readonly times?: number }
   | { readonly type: "delay"; readonly kind: string; readonly ms: number; readonly times?: number }
   | { readonly type: "expireLinks" | "clear" };

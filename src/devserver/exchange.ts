@@ -36,7 +36,7 @@ export class ConnectionLost extends Error {
 }
 
 const UPLOADS = new Set(["upload", "update"]);
-const NO_FAULTS: FaultPlan = { failure: undefined, hang: false, delayMs: 0, cutAfter: undefined };
+const NO_FAULTS: FaultPlan = { failure: undefined, hang: false, delayMs: 0, cut: undefined };
 
 export class Exchange {
   readonly request: IncomingMessage;
@@ -79,7 +79,7 @@ export class Exchange {
 
   /** The request's body as it arrives. */
   async *body(): AsyncGenerator<Buffer> {
-    const cutAfter = UPLOADS.has(this.#kind) ? this.#plan.cutAfter : undefined;
+    const cutAfter = this.#cutAfter("request");
     const { bandwidth } = this.#conditions;
     let received = 0;
     // Stopping early must not destroy the connection: the answer is still to be sent on it.
@@ -95,6 +95,7 @@ export class Exchange {
   async send(reply: WireReply): Promise<void> {
     const response = this.#response;
     if (response.destroyed) throw new ConnectionLost();
+    if (this.#plan.cut?.answer && this.#plan.cut.afterBytes === 0) this.#cut();
     this.#logged.setStatus(reply.status);
     response.statusCode = reply.status;
     if (reply.reason !== undefined) response.statusMessage = reply.reason;
@@ -105,19 +106,19 @@ export class Exchange {
     if (!response.hasHeader("Content-Length") && !response.hasHeader("Transfer-Encoding")) {
       response.setHeader("Content-Length", length);
     }
-    response.flushHeaders();
+    if (!this.request.complete || this.#plan.cut !== undefined) response.flushHeaders();
     const chunks = whole ? [reply.body as Buffer] : (reply.body as { chunks: AsyncIterable<Buffer> }).chunks;
     if (this.request.method !== "HEAD") await this.#write(chunks);
     // A client that is still sending would see a reset, not the answer, if the connection closed under it.
     if (!this.request.complete) await this.#drainRequest();
     response.end();
     if (reply.bodyOnHead && this.request.method === "HEAD") {
-      for await (const chunk of chunks) response.socket?.write(chunk);
+      for await (const chunk of chunks) this.request.socket.write(chunk);
     }
   }
 
   async #write(chunks: AsyncIterable<Buffer> | Iterable<Buffer>): Promise<void> {
-    const cutAfter = UPLOADS.has(this.#kind) ? undefined : this.#plan.cutAfter;
+    const cutAfter = this.#cutAfter("response");
     const { bandwidth } = this.#conditions;
     let sent = 0;
     for await (const chunk of chunks) {
@@ -156,6 +157,13 @@ export class Exchange {
       const done = () => resolve();
       request.once("end", done).once("close", done).once("error", done);
     });
+  }
+
+  #cutAfter(body: "request" | "response"): number | undefined {
+    const { cut } = this.#plan;
+    if (cut === undefined) return undefined;
+    const cutsRequest = UPLOADS.has(this.#kind) && !cut.answer;
+    return cutsRequest === (body === "request") ? cut.afterBytes : undefined;
   }
 
   #cut(): never {

@@ -9,6 +9,11 @@ export interface FaultOptions {
   readonly times?: number;
 }
 
+export interface CutOptions extends FaultOptions {
+  /** Of "upload" and "update" too, cuts the answer: after 0 bytes it is lost altogether, and the upload is done all the same. */
+  readonly answer?: boolean;
+}
+
 export interface FailOptions extends FaultOptions {
   readonly body?: string;
   readonly headers?: Readonly<Record<string, string>>;
@@ -25,15 +30,14 @@ export interface FaultPlan {
   readonly failure: Failure | undefined;
   readonly hang: boolean;
   readonly delayMs: number;
-  /** Bytes of body after which the connection is cut. */
-  readonly cutAfter: number | undefined;
+  readonly cut: { readonly afterBytes: number; readonly answer: boolean } | undefined;
 }
 
 type Effect =
   | { readonly type: "fail"; readonly failure: Failure }
   | { readonly type: "hang" }
   | { readonly type: "delay"; readonly ms: number }
-  | { readonly type: "cut"; readonly afterBytes: number };
+  | { readonly type: "cut"; readonly afterBytes: number; readonly answer: boolean };
 
 interface Rule {
   readonly kind: string;
@@ -61,8 +65,8 @@ export class Faults {
   }
 
   /** Cuts the connection after that many body bytes: of the request for "upload" and "update", of the response otherwise. */
-  cut(kind: string, afterBytes: number, options: FaultOptions = {}): void {
-    this.#add(kind, { type: "cut", afterBytes }, options);
+  cut(kind: string, afterBytes: number, options: CutOptions = {}): void {
+    this.#add(kind, { type: "cut", afterBytes, answer: options.answer ?? false }, options);
   }
 
   /** Accepts the request and never answers. */
@@ -103,7 +107,7 @@ export class Faults {
       failure: first?.type === "fail" ? first.failure : undefined,
       hang: first?.type === "hang",
       delayMs: delay?.type === "delay" ? delay.ms : 0,
-      cutAfter: cut?.type === "cut" ? cut.afterBytes : undefined,
+      cut: cut?.type === "cut" ? cut : undefined,
     };
   }
 

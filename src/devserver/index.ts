@@ -89,6 +89,7 @@ export async function createDevServer(options: DevServerOptions = {}): Promise<D
     now,
     flavour: options.flavour ?? "c",
     compat: options.compat ?? 11,
+    tasks: new Set(),
     rateLimit: options.throttle && new RateLimit(options.throttle.requests, options.throttle.perMs, now),
     seahubUrl: () => urlOf(0),
     fileServerUrl: () => urlOf(1),

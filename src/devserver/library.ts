@@ -26,6 +26,15 @@ export class RpcError extends Error {
   override readonly name = "RpcError";
 }
 
+/** A library shared to a group, whose members are listed here. */
+export interface GroupShare {
+  readonly groupId: number;
+  readonly name: string;
+  /** User ids. */
+  readonly members: readonly string[];
+  readonly permission: Permission;
+}
+
 export interface LibraryRecord {
   readonly id: string;
   name: string;
@@ -33,6 +42,7 @@ export interface LibraryRecord {
   readonly ownerId: string;
   /** User id -> permission. */
   readonly shares: Record<string, Permission>;
+  readonly groupShares: GroupShare[];
   /** Library status 1: everybody reads, nobody writes. */
   readOnly: boolean;
   head: string;
@@ -160,6 +170,11 @@ export class Library {
 
   share(userId: string, permission: Permission): void {
     this.record.shares[userId] = permission;
+    this.#context.changed();
+  }
+
+  shareToGroup(share: GroupShare): void {
+    this.record.groupShares.push(share);
     this.#context.changed();
   }
 

@@ -1,4 +1,7 @@
-/** The Range header as the file server reads it: one range, the unit's name does not matter. Pure; called by download.ts. */
+/**
+ * The Range header as the file server reads it: one range, the unit's name does not matter, and what reaches beyond the
+ * end is cut, except for a suffix that is longer than the file. Pure; called by download.ts.
+ */
 
 export interface ByteRange {
   readonly start: number;

@@ -1,4 +1,7 @@
-/** Django REST framework's sliding-window throttle: one window per scope and user (or address). Called by the router. */
+/**
+ * Django REST framework's sliding-window throttle: one window per user, whatever token is used, or per address where there
+ * is no login. Called by the router.
+ */
 
 export class RateLimit {
   readonly #requests: number;

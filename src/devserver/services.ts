@@ -1,4 +1,7 @@
-/** What every handler works with: the store, the links, the clock, the addresses, and which server is imitated. */
+/**
+ * What every handler works with: the store, the links, the clock, the addresses, and which server is imitated.
+ * Made once per server by index.ts.
+ */
 import type { AccessTokens } from "./links.ts";
 import type { RateLimit } from "./rate-limit.ts";
 import type { Store } from "./store.ts";
@@ -13,6 +16,8 @@ export interface Services {
   readonly flavour: Flavour;
   /** 12 keeps the `last_modify` of uploads and refuses emoji in names. */
   readonly compat: 11 | 12;
+  /** Ids of copy and move tasks; each is complete when its id is given out. */
+  readonly tasks: Set<string>;
   readonly rateLimit: RateLimit | undefined;
   /** Base addresses without a final slash. */
   readonly seahubUrl: () => string;

@@ -178,6 +178,7 @@ export class Store {
       description: options.description ?? "",
       ownerId: user.id,
       shares: {},
+      groupShares: [],
       readOnly: options.readOnly ?? false,
       head: "",
     };
@@ -199,9 +200,21 @@ export class Store {
     this.#existingLibrary(libraryId).share(this.#existingUser(toEmail).id, permission);
   }
 
+  /** Shares to the members of a group; a group of the same name is the same group. */
+  shareToGroup(libraryId: string, name: string, memberEmails: readonly string[], permission: Permission): void {
+    const known = this.libraries().flatMap((library) => library.record.groupShares);
+    const groupId =
+      known.find((share) => share.name === name)?.groupId ?? new Set(known.map((share) => share.name)).size + 1;
+    const members = memberEmails.map((email) => this.#existingUser(email).id);
+    this.#existingLibrary(libraryId).shareToGroup({ groupId, name, members, permission });
+  }
+
+  /** Owner, else the share to the user, else the best of the shares to groups; "r" at most in a read-only library. */
   permission(userId: string, library: Library): Permission | undefined {
-    const { ownerId, shares, readOnly } = library.record;
-    const granted = ownerId === userId ? "rw" : shares[userId];
+    const { ownerId, shares, groupShares, readOnly } = library.record;
+    const ofGroups = groupShares.filter((share) => share.members.includes(userId)).map((share) => share.permission);
+    const best = ofGroups.includes("rw") ? "rw" : ofGroups[0];
+    const granted = ownerId === userId ? "rw" : (shares[userId] ?? best);
     return granted === "rw" && readOnly ? "r" : granted;
   }
 

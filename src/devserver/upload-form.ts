@@ -40,7 +40,7 @@ export async function readUploadForm(
       const disposition = dispositionOf(part.header, flavour);
       if (disposition === undefined) continue;
       const { name, fileName } = disposition;
-      if (isFile(disposition, flavour)) files.push({ name: fileName!, ...(await contents.store(part.body)) });
+      if (isFile(disposition)) files.push({ name: fileName!, ...(await contents.store(part.body)) });
       else setField(fields, name, await readSmall(part.body), flavour);
     }
   } catch (error) {
@@ -58,14 +58,14 @@ function dispositionOf(header: Buffer, flavour: Flavour): Disposition | undefine
   if (flavour === "go") return parseLikeGo(header);
   const disposition = parseLikeC(header);
   if (disposition === undefined) throw malformed(flavour);
-  if (isFile(disposition, flavour) && Buffer.byteLength(disposition.fileName!) > LONGEST_NAME_C) {
+  if (isFile(disposition) && Buffer.byteLength(disposition.fileName!) > LONGEST_NAME_C) {
     throw new UploadError(500, "Internal server error\n", { early: true });
   }
   return disposition;
 }
 
-/** A file is what is called "file" and has a name; anything else is a field for the C server, and nothing for the Go server. */
-function isFile({ name, fileName }: Disposition, _flavour: Flavour): boolean {
+/** A file is what is called "file" and has a name; anything else is a field. */
+function isFile({ name, fileName }: Disposition): boolean {
   return name === "file" && fileName !== undefined;
 }
 

@@ -41,7 +41,7 @@ export function upload(request: UploadRequest, services: Services): WireReply {
   const files = flavour === "c" ? form.files.toReversed() : form.files;
   const mtime = modifyTime(form, services);
   const names = store(request, library, joinPath(parent, relative), files, replace, mtime);
-  const asJson = hasFlag(query, "ret-json") || (flavour === "go" && form.fields.get("ret-json") === "1");
+  const asJson = query.has("ret-json") || (flavour === "go" && form.fields.get("ret-json") === "1");
   const stored = files.map((file, index) => ({ name: names[index]!, id: file.id, size: file.size }));
   return uploaded(stored, { asJson, ajax: request.ajax }, flavour);
 }
@@ -96,10 +96,6 @@ export function update(request: UploadRequest, services: Services): WireReply {
 
 function noFile(flavour: "c" | "go"): UploadError {
   return new UploadError(400, flavour === "c" ? "No file uploaded.\n" : "No file in multipart form.\n");
-}
-
-function hasFlag(query: URLSearchParams, name: string): boolean {
-  return query.has(name);
 }
 
 function demandWritable(library: Library, services: Services): void {

@@ -4,7 +4,6 @@
  * is counted. Called by the transports; knows no wire format.
  */
 import { constants } from "node:fs";
-import { KERNEL_NEGATIVE_TTL_MS, KERNEL_TTL_MS } from "../cache/policy.ts";
 import type { Logger } from "../observe/log.ts";
 import { ErrnoError } from "../util/errno.ts";
 import { fromSeconds, now } from "../util/timespec.ts";
@@ -38,11 +37,13 @@ export interface AdapterOptions {
   readonly gid: number;
   readonly umask: number;
   readonly readOnly: boolean;
+  /** How long the kernel may remember names and attributes, and that a name does not exist. */
+  readonly lifetimes: { readonly ttlMs: number; readonly negativeTtlMs: number };
   readonly log: Logger;
 }
 
 export class Adapter implements Operations {
-  readonly negativeTtlMs = KERNEL_NEGATIVE_TTL_MS;
+  readonly negativeTtlMs: number;
   readonly #fs: FileSystem;
   readonly #options: AdapterOptions;
   readonly #log: Logger;
@@ -52,6 +53,7 @@ export class Adapter implements Operations {
   constructor(options: AdapterOptions) {
     this.#fs = options.fileSystem;
     this.#options = options;
+    this.negativeTtlMs = options.lifetimes.negativeTtlMs;
     this.#log = options.log;
   }
 
@@ -276,7 +278,7 @@ export class Adapter implements Operations {
   }
 
   #entryOf(inode: Inode): EntryReply {
-    return { ...this.#attr(inode), generation: 0, entryTtlMs: KERNEL_TTL_MS };
+    return { ...this.#attr(inode), generation: 0, entryTtlMs: this.#options.lifetimes.ttlMs };
   }
 
   #attr(inode: Inode): AttrReply {
@@ -296,7 +298,7 @@ export class Adapter implements Operations {
       gid: this.#options.gid,
       blksize: BLKSIZE,
     };
-    return { attr, attrTtlMs: KERNEL_TTL_MS };
+    return { attr, attrTtlMs: this.#options.lifetimes.ttlMs };
   }
 
   #mode(inode: Inode): number {

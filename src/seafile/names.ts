@@ -12,9 +12,8 @@ const MULTIPART_NAME_MAX = 249;
 
 /** What Seafile cannot store under this name; undefined when it can. The name counts in NFC, as the server stores it. */
 export function checkName(name: string): NameProblem | undefined {
-  if (name === "" || name === "." || name === ".." || /\p{Surrogate}/u.test(name)) return "invalid";
-  // "\": the C file server takes it for "/" in folders. The pictographs: seahub's check refuses them from 12 on.
-  if (/[/\\\0]|[\u{1F300}-\u{1FAD6}]/u.test(name)) return "invalid";
+  // Recent servers refuse more (pictographs in mkdir and rename), and say so themselves.
+  if (name === "" || name === "." || name === ".." || /[/\0]|\p{Surrogate}/u.test(name)) return "invalid";
   return Buffer.byteLength(toNfc(name)) > NAME_MAX ? "too-long" : undefined;
 }
 

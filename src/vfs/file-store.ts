@@ -241,7 +241,6 @@ export class FileStore {
       if (!inode.modified || inode.unlinked) return;
       const dir = inode.parent!;
       const { name } = inode;
-      if (inode.perhapsStored) await this.#findOurUpload(inode, signal);
       const isNew = inode.baseId === null;
       const entry = await this.upload(inode, pathOf(inode), inode.baseId, signal);
       if (entry.name !== name) {
@@ -257,13 +256,6 @@ export class FileStore {
       releaseFile?.();
       releaseTree();
     }
-  }
-
-  /** After an upload without an answer: if the server has a file of that size there, it is ours, to be replaced and not doubled. */
-  async #findOurUpload(inode: FileInode, signal: AbortSignal | undefined): Promise<void> {
-    const found = await inode.library.stat(pathOf(inode), signal);
-    if (found?.kind === "file" && found.size === inode.dirty?.size) inode.baseId = found.id;
-    inode.perhapsStored = false;
   }
 
   async #dirty(inode: FileInode, withoutBase = false): Promise<DirtyFile> {

@@ -98,7 +98,7 @@ export class FileSystem {
   async setattr(ino: number, changes: Changes, signal: AbortSignal): Promise<Inode> {
     const inode = this.inode(ino);
     if (inode.kind === "dir" && changes.size !== undefined) throw new FsError("EISDIR", `${inode.name} is a directory`);
-    if (changes.size !== undefined) assertWritable(inode);
+    assertWritable(inode);
     if (changes.mode !== undefined) inode.mode = changes.mode & 0o777;
     if (changes.atime !== undefined) inode.atime = changes.atime;
     if (inode.kind === "file" && (changes.size !== undefined || changes.mtime !== undefined)) {

@@ -171,8 +171,9 @@ export class Namespace {
     try {
       await this.#apply(from.dir, { op: "remove", path: from.path, kind: "file" }, signal);
     } catch (error) {
-      // The source is still there, unchanged: put its facts back and let both listings be read again.
+      // The source is still there, unchanged, and the target has its content: say so, and let both listings be read again.
       Object.assign(source, before);
+      this.#superblock.adopt(to.dir, entry);
       this.#directories.expire(from.dir);
       this.#directories.expire(to.dir);
       throw error;
