@@ -95,6 +95,25 @@ describe("version", () => {
   });
 });
 
+describe("group shares", () => {
+  it("list a library once for each way it is shared, and the best permission counts", async () => {
+    const { server, library, api } = await start();
+    const { store } = server;
+    store.shareToGroup(library, "Readers", [OTHER], "r");
+    store.shareToGroup(library, "Writers", [OTHER], "rw");
+    const response = await api("/api2/repos/", { user: OTHER });
+    const items = (await response.json()) as Record<string, unknown>[];
+    const shown = items.map(({ type, id, group_name, permission }) => [type, id, group_name, permission]);
+    expect(shown).toEqual([
+      ["grepo", library, "Readers", "r"],
+      ["grepo", library, "Writers", "rw"],
+    ]);
+    expect(await status(api(`/api2/repos/${library}/upload-link/`, { user: OTHER }))).toBe(200);
+    const own = (await (await api("/api2/repos/?type=mine,group")).json()) as { type: string }[];
+    expect(own.map((item) => item.type)).toEqual(["repo"]);
+  });
+});
+
 describe("read-only shares", () => {
   it("refuse every change and hide nothing", async () => {
     const { server, library, api, form } = await start();

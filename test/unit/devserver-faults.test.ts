@@ -65,6 +65,13 @@ describe("faults", () => {
     expect(test.server.store.list(test.library, "/")).toEqual([]);
   });
 
+  it("cut of an upload's answer loses the answer and keeps the upload", async () => {
+    test.server.faults.cut("upload", 0, { answer: true });
+    await expect(test.upload("f", "data")).rejects.toThrow();
+    expect((await test.server.store.readFile(test.library, "/f")).toString()).toBe("data");
+    expect(await status(test.upload("g", "data"))).toBe(200);
+  });
+
   it("hang never answers, and ends with the client", async () => {
     test.server.faults.hang("dir");
     const answer = await Promise.race([

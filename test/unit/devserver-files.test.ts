@@ -1,5 +1,6 @@
 /** Links, uploads and downloads where the recordings of real servers say nothing or need a clock, a second version or a restart. */
 import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from "node:fs/promises";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
@@ -43,6 +44,25 @@ describe("links", () => {
     const download = await link(`/api2/repos/${library}/file/?p=/f&reuse=1`);
     await server.store.writeFile(library, "/f", "new");
     expect(await (await fetch(download)).text()).toBe("old");
+  });
+});
+
+describe("HEAD with a range", () => {
+  it.each([
+    ["c", "hello"],
+    ["go", ""],
+  ] as const)("gets the body too from the C server, and not from the Go one (%s)", async (flavour, body) => {
+    const { server, library, link } = await start({ flavour });
+    await server.store.writeFile(library, "/f", "hello world");
+    const { host, port, pathname } = new URL(await link(`/api2/repos/${library}/file/?p=/f`));
+    const socket = connect(Number(port), "127.0.0.1");
+    socket.write(`HEAD ${pathname} HTTP/1.1\r\nHost: ${host}\r\nRange: bytes=0-4\r\n\r\n`);
+    // The answer to the second request tells that the first is over.
+    socket.end(`GET /protocol-version HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`);
+    const received: Buffer[] = [];
+    for await (const chunk of socket) received.push(chunk as Buffer);
+    const [, afterFirstHead] = Buffer.concat(received).toString().split("\r\n\r\n");
+    expect(afterFirstHead?.split("HTTP/1.1")[0]).toBe(body);
   });
 });
 
