@@ -1,0 +1,146 @@
+/**
+ * docs/SEMANTICS.md, "Reading": which version a program reads, how soon it sees another one, and what it cannot read.
+ * That a removed file stays readable is quoted in test/mount/open-files.
+ */
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { describe, expect, it } from "vitest";
+import { startServer, useMount } from "../support/fixture.ts";
+import { FsWorker, outcome } from "../support/fs-worker.ts";
+import { EMAIL, mountLibrary } from "../support/mounts.ts";
+import { eventually } from "../support/process.ts";
+import { testScope } from "../support/scope.ts";
+import { pattern } from "../support/trees.ts";
+
+const shared = useMount({ mount: { args: ["--refresh", "0.2"] } });
+const SIZE = 3_000_000;
+/** Far beyond what reading the beginning brings into memory. */
+const FAR = SIZE - 10_000;
+
+/** A file on the server, open in the mount, of which only the beginning was read. */
+async function openFile(data: Buffer) {
+  const folder = await shared.folder();
+  const { store } = shared.server;
+  const path = `${folder.path}/f`;
+  await store.writeFile(shared.libraryId, path, data);
+  await eventually("it is seen", async () => (await shared.worker.listdir(folder.dir)).length === 1);
+  const fd = await shared.worker.open(join(folder.dir, "f"), "O_RDONLY");
+  expect(await shared.worker.pread(fd, 1000, 0)).toEqual(data.subarray(0, 1000));
+  const file = join(folder.dir, "f");
+  return { folder, file, path, fd };
+}
+
+const others: Record<string, (path: string) => Promise<void>> = {
+  replaced: (path) => shared.server.store.writeFile(shared.libraryId, path, "another version"),
+  removed: async (path) => shared.server.store.remove(shared.libraryId, path),
+  renamed: async (path) => shared.server.store.move(shared.libraryId, path, `${path}-renamed`),
+  "replaced by a folder": async (path) => {
+    shared.server.store.remove(shared.libraryId, path);
+    shared.server.store.mkdir(shared.libraryId, path);
+  },
+};
+
+/** The mount itself has seen what happened to the name. */
+async function changeIsSeen(file: string): Promise<void> {
+  await eventually("the change is seen", async () => {
+    const stat = await shared.worker.stat(file).catch(() => undefined);
+    return stat === undefined || stat.kind === "dir" || stat.size !== SIZE;
+  });
+}
+
+describe("an open file", () => {
+  // SEMANTICS: "An open file keeps the version that it was opened with, whatever others do to it."
+  it.each(Object.keys(others))("is read to its end although it is %s on the server", async (what) => {
+    const data = pattern(SIZE, 31);
+    const { file, path, fd } = await openFile(data);
+    await others[what]!(path);
+    await changeIsSeen(file);
+    expect((await shared.worker.fstat(fd)).size).toBe(SIZE);
+    expect(await shared.worker.pread(fd, 20_000, FAR)).toEqual(data.subarray(FAR));
+    expect(await shared.worker.pread(fd, 50_000, 1_500_000)).toEqual(data.subarray(1_500_000, 1_550_000));
+    await shared.worker.close(fd);
+  });
+
+  // SEMANTICS: "When the server no longer gives out a replaced or removed version, reading what is not in memory is answered
+  // ESTALE."
+  it.each(["replaced", "removed"])("that is %s on a server that forgot its links is ESTALE", async (what) => {
+    const data = pattern(SIZE, 32);
+    const { file, path, fd } = await openFile(data);
+    await others[what]!(path);
+    shared.server.faults.expireLinks();
+    expect(await outcome(shared.worker.pread(fd, 1000, FAR))).toBe("ESTALE");
+    await changeIsSeen(file);
+    expect(await outcome(shared.worker.pread(fd, 1000, FAR))).toBe("ESTALE");
+    expect(await shared.worker.pread(fd, 1000, 0)).toEqual(data.subarray(0, 1000));
+    await shared.worker.close(fd);
+  });
+});
+
+describe("what others change", () => {
+  // SEMANTICS: "What others change is visible to whoever opens the file later than the refresh time (5 s unless set) plus one
+  // second."
+  it("is read by whoever opens it 2 s later with --refresh 1, 6 s later without, and not yet with --refresh 3600", async () => {
+    const scope = testScope();
+    const server = await startServer(scope);
+    const id = server.store.createLibrary(EMAIL, "Work");
+    await server.store.writeFile(id, "/changed", "old");
+    await server.store.writeFile(id, "/removed", "old");
+    const mounts = await Promise.all(
+      [["--refresh", "1"], [], ["--refresh", "3600"]].map((args) =>
+        mountLibrary(scope, { server, library: "Work", args }),
+      ),
+    );
+    const seen = mounts.map(({ dir }) => ({ worker: new FsWorker(scope), at: (name: string) => join(dir, name) }));
+    const read = async ({ worker, at }: (typeof seen)[number]) => [
+      await worker.readFile(at("changed")).then(String),
+      await outcome(worker.readFile(at("removed"))),
+      await outcome(worker.readFile(at("added"))),
+    ];
+    /** Programs look all the time, so that what is remembered is renewed at the worst moments. */
+    const lookFor = async (ms: number) => {
+      for (const end = performance.now() + ms; performance.now() < end; await sleep(50)) {
+        await Promise.all(seen.map(({ worker, at }) => outcome(worker.stat(at("changed")))));
+      }
+    };
+    for (const one of seen) expect(await read(one)).toEqual(["old", "ok", "ENOENT"]);
+
+    await server.store.writeFile(id, "/changed", "new");
+    server.store.remove(id, "/removed");
+    await server.store.writeFile(id, "/added", "new");
+    await lookFor(2_050);
+    expect(await read(seen[0]!)).toEqual(["new", "ENOENT", "ok"]);
+    await lookFor(4_000);
+    expect(await read(seen[1]!)).toEqual(["new", "ENOENT", "ok"]);
+    expect(await read(seen[2]!)).toEqual(["old", "ok", "ENOENT"]);
+  });
+});
+
+describe("an encrypted library", () => {
+  // SEMANTICS: "A file in an encrypted library is listed, and opening it is answered EACCES."
+  it("shows names and sizes and opens nothing", async () => {
+    const scope = testScope();
+    const server = await startServer(scope);
+    const id = server.store.createLibrary(EMAIL, "Secret");
+    await server.store.writeFile(id, "/d/file", "sixteen bytes...", { mkdirs: true });
+    // The development server has no encrypted libraries; what tells a client is one field of the list of libraries.
+    const headers = { Authorization: `Token ${server.token(EMAIL)}` };
+    const answer = await fetch(`${server.url}/api2/repos/`, { headers });
+    const lines = (await answer.json()) as Record<string, unknown>[];
+    const body = JSON.stringify(lines.map((line) => ({ ...line, encrypted: true })));
+    const asJson = { "Content-Type": "application/json" };
+    server.faults.fail("repos", 200, { times: Number.POSITIVE_INFINITY, body, headers: asJson });
+
+    const mount = await mountLibrary(scope, { server, library: "Secret" });
+    const worker = new FsWorker(scope);
+    const file = join(mount.dir, "d/file");
+    expect(await worker.listdir(join(mount.dir, "d"))).toEqual(["file"]);
+    expect((await worker.stat(file)).size).toBe(16);
+    expect({
+      reading: await outcome(worker.open(file, "O_RDONLY")),
+      "reading and writing": await outcome(worker.open(file, "O_RDWR")),
+      writing: await outcome(worker.open(file, "O_WRONLY")),
+      truncating: await outcome(worker.open(file, "O_WRONLY|O_TRUNC")),
+    }).toEqual({ reading: "EACCES", "reading and writing": "EACCES", writing: "EACCES", truncating: "EACCES" });
+    expect((await worker.stat(file)).size).toBe(16);
+  });
+});
