@@ -81,6 +81,7 @@ export class Adapter implements Operations {
         {
           ...(set.mode === undefined ? {} : { mode: set.mode }),
           ...(set.size === undefined ? {} : { size: set.size }),
+          ...(set.fh === undefined ? {} : { fh: set.fh }),
           ...(atime === undefined ? {} : { atime }),
           ...(mtime === undefined ? {} : { mtime }),
         },

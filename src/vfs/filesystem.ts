@@ -35,7 +35,8 @@ interface DirHandle {
 
 export interface OpenResult {
   readonly fh: number;
-  readonly keepCache: boolean;
+  /** The kernel's pages of the inode are of its version: another version has another inode. */
+  readonly keepCache: true;
 }
 
 /** What setattr may change; absent means unchanged. Times are resolved by the caller ("now"). */
@@ -44,6 +45,8 @@ export interface Changes {
   readonly size?: number;
   readonly atime?: Timespec;
   readonly mtime?: Timespec;
+  /** Present when an open file is changed, absent when a name is. */
+  readonly fh?: number;
 }
 
 export interface FileSystemParts {
@@ -98,6 +101,7 @@ export class FileSystem {
   async setattr(ino: number, changes: Changes, signal: AbortSignal): Promise<Inode> {
     const inode = this.inode(ino);
     if (inode.kind === "dir" && changes.size !== undefined) throw new FsError("EISDIR", `${inode.name} is a directory`);
+    if (changes.size !== undefined && changes.fh === undefined) assertNamed(inode);
     assertWritable(inode);
     if (changes.mode !== undefined) inode.mode = changes.mode & 0o777;
     if (changes.atime !== undefined) inode.atime = changes.atime;
@@ -152,6 +156,7 @@ export class FileSystem {
 
   async open(ino: number, flags: number, signal: AbortSignal): Promise<OpenResult> {
     const inode = this.#file(ino);
+    assertNamed(inode);
     const access = flags & O_ACCMODE;
     const writes = access !== O_RDONLY;
     const truncates = (flags & O_TRUNC) !== 0;
@@ -262,9 +267,7 @@ export class FileSystem {
   #addHandle(inode: FileInode, writes: boolean): OpenResult {
     inode.handles++;
     if (writes) inode.writers++;
-    const keepCache = !inode.pagesStale;
-    inode.pagesStale = false;
-    return { fh: this.#openFiles.add({ inode, writes, cursor: new ReadCursor() }), keepCache };
+    return { fh: this.#openFiles.add({ inode, writes, cursor: new ReadCursor() }), keepCache: true };
   }
 
   #dir(ino: number): DirInode {
@@ -278,4 +281,12 @@ export class FileSystem {
     if (inode.kind !== "file") throw new FsError("EISDIR", `${inode.name} is a directory`);
     return inode;
   }
+}
+
+/**
+ * The name that led here has another file by now, or none: the kernel looks it up again when it is told ESTALE. What was written
+ * to a file without a name would be lost.
+ */
+function assertNamed(inode: Inode): void {
+  if (inode.unlinked) throw new FsError("ESTALE", `${inode.name} was removed or replaced`);
 }

@@ -67,8 +67,6 @@ export interface FileInode extends Common {
   /** Open handles, and those of them that may write. */
   handles: number;
   writers: number;
-  /** The kernel's pages belong to an older version: the next open drops them. */
-  pagesStale: boolean;
   /** An upload to the path may have happened although no answer says so. */
   perhapsStored: boolean;
   /** Aborts the upload that is under way. */

@@ -41,31 +41,20 @@ export class Superblock {
   }
 
   /**
-   * The inode for an entry of a listing: the old one if name and kind match, else a new one. A file that was changed by
-   * somebody else is updated in place, unless it is open for reading: then the open one keeps its version and its number and the
-   * name gets a new inode, as if the file had been replaced by a rename. What is held here stays as it is.
+   * The inode for an entry of a listing: the old one if name and kind match, else a new one. A file that somebody else changed
+   * gets a new inode as long as the kernel knows the old one, as if it had been replaced by a rename: who has the old one open
+   * keeps its version, and no size or page of one version is ever seen with the other. What is held here stays as it is.
    */
   adopt(dir: DirInode, entry: RemoteEntry, library?: Library): Inode {
     const present = dir.children.get(entry.name);
     if (present === undefined) return this.#place(dir, entry, library);
     if (isHeldHere(present)) return present;
-    if (
-      present.kind !== entry.kind ||
-      (present.kind === "dir" && library !== undefined && present.library !== library)
-    ) {
+    const isOther = present.kind !== entry.kind || (library !== undefined && present.library !== library);
+    if (isOther || (present.kind === "file" && present.version?.id !== entry.id)) {
       this.unlink(present);
-      return this.#place(dir, entry, library);
-    }
-    if (present.kind === "file" && present.version?.id !== entry.id) {
-      if (present.handles > 0) {
-        this.unlink(present);
-        return this.#place(dir, entry, library);
-      }
-      present.version = { id: entry.id, size: entry.size };
-      present.baseId = entry.id;
-      present.pagesStale = true;
-      present.mtime = undefined;
-      present.ctime = undefined;
+      const inode = this.#place(dir, entry, library);
+      if (!isOther) inode.mode = present.mode;
+      return inode;
     }
     // A folder that we changed a moment ago may be younger than the listing above it says.
     present.serverMtime = present.kind === "dir" ? Math.max(present.serverMtime, entry.mtime) : entry.mtime;
@@ -87,7 +76,6 @@ export class Superblock {
       generation: 0,
       handles: 0,
       writers: 0,
-      pagesStale: false,
       perhapsStored: false,
       upload: undefined,
       mtime: at,
@@ -150,7 +138,6 @@ export class Superblock {
             generation: 0,
             handles: 0,
             writers: 0,
-            pagesStale: false,
             perhapsStored: false,
             upload: undefined,
           };
