@@ -5,7 +5,7 @@
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { mountEntries } from "../support/mountinfo.ts";
-import { eventually, ok, python, run } from "../support/process.ts";
+import { eventually, ok, PYTHON, python, run } from "../support/process.ts";
 import { fileScope } from "../support/scope.ts";
 import { as, IDENTITIES, openDevice } from "./identities.ts";
 import { type MountProcess, mounted } from "./mount-process.ts";
@@ -179,6 +179,25 @@ os.unlink(os.path.join(sys.argv[1], 'from')); os.unlink(os.path.join(sys.argv[1]
       if (name === "blocked-direct") expect(await mount.calls()).toContain("aborted");
     },
   );
+
+  it("interrupts the FLUSH of a process that a signal ends", async () => {
+    const program = `
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+f = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT)
+os.write(f, b'written')
+signal.pause()`;
+    const stop = new AbortController();
+    const writer = run(PYTHON, ["-c", program, join(dir, "held-flush")], { ...as(uid), signal: stop.signal });
+    await eventually("the data has arrived", async () => (await mount.calls()).includes("write 0 7"));
+    stop.abort();
+    expect(await writer).toMatchObject({ signal: "SIGINT", timedOut: false });
+    expect((await mount.calls()).filter((call) => call === "flush" || call === "aborted")).toEqual([
+      "flush",
+      "aborted",
+    ]);
+    await tool("rm", join(dir, "held-flush"));
+  });
 
   async function folder(name: string): Promise<string> {
     await tool("mkdir", join(dir, name));

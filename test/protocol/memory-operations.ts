@@ -1,7 +1,7 @@
 /**
  * A filesystem in memory behind the transport's seam, small enough to be obviously right: the tests of the kernel protocol
- * mount it. Invariant: keeps POSIX semantics for what the tests do. Three names are special: reads of "blocked" and
- * "blocked-direct" (which is opened with direct I/O) wait until their signal aborts, mkdir of "held" until letGo() is called.
+ * mount it. Invariant: keeps POSIX semantics for what the tests do. Four names are special: reads of "blocked" and
+ * "blocked-direct" (opened with direct I/O) and flushes of "held-flush" wait until their signal aborts, mkdir of "held" until letGo().
  * Used by mount-child.ts and the session tests.
  */
 import type {
@@ -165,8 +165,9 @@ export class MemoryOperations implements Operations {
     return data.length;
   }
 
-  async flush(): Promise<void> {
+  async flush(ctx: OpContext, ino: number): Promise<void> {
     this.calls.push("flush");
+    if (this.#isNamed("held-flush", ino)) await this.#untilAborted(ctx.signal);
   }
 
   async fsync(): Promise<void> {

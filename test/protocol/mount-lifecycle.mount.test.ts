@@ -206,6 +206,18 @@ describe("a mount point that is taken", () => {
     );
   });
 
+  it.runIf(IS_ROOT)("by a filesystem of another type: is mounted over, and shows again afterwards", async () => {
+    const dir = await makeMountPoint(testScope());
+    await ok("mount", ["-t", "tmpfs", "below", dir]);
+    const mount = await mounted(testScope(), { dir });
+    expect((await mountEntries()).filter(({ mountpoint }) => mountpoint === dir).map(({ type }) => type)).toEqual([
+      "tmpfs",
+      "fuse.seamount",
+    ]);
+    await mount.ask("unmount", "unmounted");
+    expect((await entryOf(dir))?.type).toBe("tmpfs");
+  });
+
   it.runIf(IS_ROOT)("by the stale mount of another user: root removes it", async () => {
     const killed = await mounted(testScope(), { uid: NOBODY });
     killed.kill("SIGKILL");
