@@ -12,14 +12,15 @@ export const canAsk = () => process.stdin.isTTY === true && process.stderr.isTTY
 /** One line from the terminal. `secret` turns the echo off. Throws a CliError on Ctrl-C or Ctrl-D. */
 export function ask(question: string, options: { readonly secret?: boolean } = {}): Promise<string> {
   if (!canAsk()) return Promise.reject(usageError(`Cannot ask for "${question}" because this is not a terminal.`));
-  process.stderr.write(`${question}: `);
   // readline echoes what it writes to `output`: a sink for secrets.
   const sink = new Writable({ write: (_chunk, _encoding, done) => done() });
   const output = options.secret ? sink : process.stderr;
   const reader = createInterface({ input: process.stdin, output, terminal: true, historySize: 0 });
   return new Promise((resolve, reject) => {
     let answer: string | undefined;
-    reader.once("line", (line) => {
+    // Only now, when the terminal itself has stopped echoing: a quick answer would be shown.
+    if (options.secret) process.stderr.write(`${question}: `);
+    reader.question(options.secret ? "" : `${question}: `, (line) => {
       answer = line;
       reader.close();
     });

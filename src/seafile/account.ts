@@ -25,7 +25,12 @@ export interface LoginOptions {
 }
 
 /** A person waits: a mistyped address must not take the patience that a mount has. */
-const LOGIN_RETRY: RetryPolicy = { ...DEFAULT_RETRY, deadlineMs: 4_000, maxServerErrors: 2, maxRetryAfterMs: 4_000 };
+const PATIENCE_OF_A_PERSON: RetryPolicy = {
+  ...DEFAULT_RETRY,
+  deadlineMs: 4_000,
+  maxServerErrors: 2,
+  maxRetryAfterMs: 4_000,
+};
 
 /**
  * Asks for the account's API token. Rejects with "bad-credentials", "otp-required" (no code was given and one is needed),
@@ -35,7 +40,9 @@ export async function login({ server, username, password, otp, log }: LoginOptio
   const http = new HttpClient({ server, log });
   try {
     const credentials = { username, password, otp };
-    const token = await retry({ policy: LOGIN_RETRY, log, signal: undefined }, () => postAuthToken(http, credentials));
+    const token = await retry({ policy: PATIENCE_OF_A_PERSON, log, signal: undefined }, () =>
+      postAuthToken(http, credentials),
+    );
     return { token };
   } catch (error) {
     throw refusedLogin(error, otp !== undefined);
@@ -75,9 +82,10 @@ export class Account {
 
   /** Who the token belongs to and what the server is. Rejects with "unauthorized" when the token has been revoked. */
   async check(signal?: AbortSignal): Promise<{ email: string; name: string; serverVersion: string }> {
-    await repeat(this.#context, signal, () => getAuthPing(this.#http, signal));
+    const context = { ...this.#context, policy: { ...this.#context.policy, ...PATIENCE_OF_A_PERSON } };
+    await repeat(context, signal, () => getAuthPing(this.#http, signal));
     const [info, serverVersion] = await Promise.all([
-      repeat(this.#context, signal, () => getAccountInfo(this.#http, signal)),
+      repeat(context, signal, () => getAccountInfo(this.#http, signal)),
       this.#serverVersion(signal),
     ]);
     return { email: info.contact_email || info.email, name: info.name, serverVersion };

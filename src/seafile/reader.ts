@@ -26,7 +26,10 @@ export async function* readVersion(context: Context, request: ReadRequest): Asyn
   let offset = request.start;
   let renewed = false;
   while (offset < end) {
-    const lease = await context.links.download(library, version, signal);
+    const lease = await context.links.download(library, version, signal).catch((error: unknown) => {
+      // Only an opened version is read: that nothing is at its path any more does not make it a name that never was.
+      throw error instanceof SeafileError && error.kind === "not-found" ? gone(version, error) : error;
+    });
     if (lease.id !== version.id) throw gone(version);
     try {
       for await (const chunk of range(context, lease.link, { ...request, start: offset })) {
@@ -52,8 +55,9 @@ export function isRefusedLink(error: unknown): boolean {
   return error instanceof SeafileError && error.status === 403 && error.kind === "forbidden";
 }
 
-function gone(version: FileVersion): SeafileError {
-  return new SeafileError("gone", `The version of ${JSON.stringify(version.path)} that was opened has been replaced.`);
+function gone(version: FileVersion, cause?: SeafileError): SeafileError {
+  const message = `The version of ${JSON.stringify(version.path)} that was opened has been replaced or removed.`;
+  return new SeafileError("gone", message, cause === undefined ? {} : { cause });
 }
 
 /** One ranged GET. Fails with a transient error when the body ends early. */

@@ -100,7 +100,13 @@ export class FileStore {
     inode.mtime = mtime;
     inode.ctime = now();
     if (inode.modified || inode.unlinked || inode.version === null || mtime.sec === inode.serverMtime) return;
-    if (!inode.writable || this.sizeOf(inode) > TOUCH_UPLOAD_MAX || !(await inode.library.keepsMtimes(signal))) return;
+    if (
+      !inode.writable ||
+      inode.library.info.encrypted ||
+      this.sizeOf(inode) > TOUCH_UPLOAD_MAX ||
+      !(await inode.library.keepsMtimes(signal))
+    )
+      return;
     await this.#dirty(inode);
     inode.modified = true;
     inode.generation++;

@@ -15,7 +15,7 @@ import { FsError } from "./errno.ts";
 import type { FileStore } from "./file-store.ts";
 import { HandleTable } from "./handle-table.ts";
 import type { DirInode, FileInode, Inode } from "./inode.ts";
-import { assertWritable, type Namespace, type Place } from "./namespace.ts";
+import { assertContentWritable, assertWritable, type Namespace, type Place } from "./namespace.ts";
 import type { Superblock } from "./superblock.ts";
 
 const { O_RDONLY, O_WRONLY, O_TRUNC } = constants;
@@ -102,7 +102,8 @@ export class FileSystem {
     const inode = this.inode(ino);
     if (inode.kind === "dir" && changes.size !== undefined) throw new FsError("EISDIR", `${inode.name} is a directory`);
     if (changes.size !== undefined && changes.fh === undefined) assertNamed(inode);
-    assertWritable(inode);
+    if (changes.size === undefined) assertWritable(inode);
+    else assertContentWritable(inode);
     if (changes.mode !== undefined) inode.mode = changes.mode & 0o777;
     if (changes.atime !== undefined) inode.atime = changes.atime;
     if (inode.kind === "file" && (changes.size !== undefined || changes.mtime !== undefined)) {
@@ -160,7 +161,7 @@ export class FileSystem {
     const access = flags & O_ACCMODE;
     const writes = access !== O_RDONLY;
     const truncates = (flags & O_TRUNC) !== 0;
-    if (writes || truncates) assertWritable(inode);
+    if (writes || truncates) assertContentWritable(inode);
     // A writer that truncates, or only writes, needs no bytes of the version; a reader must be able to get all of them.
     if (access !== O_WRONLY && !truncates) await this.#files.pin(inode, signal);
     const opened = this.#addHandle(inode, writes);

@@ -44,6 +44,7 @@ export class Namespace {
   /** A new file, known only here until its first commit. Throws EEXIST. */
   async create(dir: DirInode, wanted: string, signal?: AbortSignal): Promise<FileInode> {
     const name = storableName(dir, wanted);
+    assertContentWritable(dir);
     const release = await this.#locks.directories([dir], signal);
     try {
       await this.#assertFree(dir, name, signal);
@@ -259,6 +260,12 @@ export function assertWritable(inode: Inode): void {
   }
   if (inode.library?.info.writable === false) throw new FsError("EROFS", "the library is shared read-only");
   if (!inode.writable) throw new FsError("EACCES", `${inode.name} is read-only`);
+}
+
+/** Also refuses what this mount cannot encrypt, before anything is written that could then not be stored. */
+export function assertContentWritable(inode: Inode): void {
+  assertWritable(inode);
+  if (inode.library?.info.encrypted) throw new FsError("EACCES", "files in encrypted libraries cannot be opened yet");
 }
 
 function storableName(dir: DirInode, wanted: string): string {
