@@ -15,6 +15,7 @@ async function makeSource(scope: Scope): Promise<{ dir: string; files: string[] 
   const files = Array.from({ length: 50 }, (_, i) => `d${i % 4}/e${i % 3}/file ${i}.dat`);
   await writeTree(dir, Object.fromEntries(files.map((name, i) => [name, pattern(i * 311, i)])));
   for (const [i, name] of files.entries()) await utimes(join(dir, name), TIME + i, TIME + i);
+  await ok("find", [dir, "-type", "d", "-exec", "touch", "-d", "@900000000", "{}", "+"]);
   return { dir, files };
 }
 

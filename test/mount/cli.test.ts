@@ -13,7 +13,7 @@ import type { DevServer } from "../../src/devserver/index.ts";
 import { startServer } from "../support/fixture.ts";
 import { isMountPoint, mountEntries } from "../support/mountinfo.ts";
 import { EMAIL, environment, MAIN, makeHome, makeMountPoint, mountLibrary, seamount } from "../support/mounts.ts";
-import { eventually, ok, run } from "../support/process.ts";
+import { eventually, ok, python, run } from "../support/process.ts";
 import { fileScope, type Scope, testScope } from "../support/scope.ts";
 
 const PASSWORD = "testpass123";
@@ -244,6 +244,59 @@ describe("login", () => {
     const args = ["login", strict.url, "--username", EMAIL, "--password-stdin"];
     expect(await run(args, { env: noEnv, input: PASSWORD })).toMatchObject({ code: 3 });
     expect(await run(args, { env: noEnv, input: `${PASSWORD}\n424242\n` })).toMatchObject({ code: 0 });
+  });
+});
+
+/** Runs argv on a terminal of its own, answers each prompt as it comes, and prints what the terminal showed and the exit code. */
+const TERMINAL = `
+import os, pty, sys
+prompts = sys.argv[1].split("|")
+answers = sys.argv[2].split("|")
+pid, fd = pty.fork()
+if pid == 0:
+    os.execv(sys.argv[3], sys.argv[3:])
+shown = b""
+while True:
+    try:
+        data = os.read(fd, 4096)
+    except OSError:
+        break
+    if not data:
+        break
+    shown += data
+    if prompts and prompts[0].encode() in shown:
+        os.write(fd, answers.pop(0).encode() + b"\\r")
+        prompts.pop(0)
+print(shown.decode(), os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+`;
+
+describe("login at a terminal", () => {
+  it("asks for name, password and code, and shows neither the password nor its length", async () => {
+    const scope = testScope();
+    const strict = await startServer(scope, { users: [{ email: EMAIL, password: PASSWORD, otp: "424242" }] });
+    const home = await makeHome(scope);
+    const { SEAMOUNT_SERVER: _, SEAMOUNT_TOKEN: __, ...env } = environment(home, { server: strict });
+    const prompts = ["User name or e-mail: ", "Password: ", "Two-factor code: "].join("|");
+    const answers = [EMAIL, PASSWORD, "424242"].join("|");
+    const shown = await python(TERMINAL, [prompts, answers, process.execPath, MAIN, "login", strict.url], { env });
+    expect(shown.split("\r\n").map((line) => line.trimEnd())).toEqual([
+      `User name or e-mail: ${EMAIL}`,
+      "Password:",
+      "Two-factor code: 424242",
+      `Logged in to ${strict.url} as test <${EMAIL}>.`,
+      " 0",
+    ]);
+  });
+
+  it("is cancelled by Ctrl-C, and nothing is remembered", async () => {
+    const scope = testScope();
+    const home = await makeHome(scope);
+    const { SEAMOUNT_SERVER: _, SEAMOUNT_TOKEN: __, ...env } = environment(home, { server });
+    const args = ["Password: ", "\u0003", process.execPath, MAIN, "login", server.url, "-u", EMAIL];
+    const shown = await python(TERMINAL, args, { env });
+    expect(shown).toContain("seamount: Cancelled.");
+    expect(shown.trimEnd()).toMatch(/ 1$/);
+    expect(await readdir(join(home, "config"))).toEqual([]);
   });
 });
 

@@ -17,7 +17,7 @@ beforeAll(async () => {
   home = await makeHome(scope);
 });
 
-describe.each([
+describe.concurrent.each([
   ["in the foreground", ["--foreground"]],
   ["in the background", []],
 ])("%s", (_, mode) => {
@@ -44,19 +44,19 @@ describe.each([
     expect(await isMountPoint(dir)).toBe(false);
   }
 
-  it("a wrong token is exit code 3", async () => {
-    const dir = await makeMountPoint(testScope());
+  it("a wrong token is exit code 3", async ({ onTestFinished }) => {
+    const dir = await makeMountPoint(testScope(onTestFinished));
     await expectRefusal(mount([dir, "--library", "Work"], "0".repeat(40)), 3, /token|log ?in/i, dir);
   });
 
-  it("a server that is not there is exit code 4", async () => {
-    const dir = await makeMountPoint(testScope());
+  it("a server that is not there is exit code 4", async ({ onTestFinished }) => {
+    const dir = await makeMountPoint(testScope(onTestFinished));
     const nobody = { SEAMOUNT_SERVER: "http://127.0.0.1:1" };
     await expectRefusal(mount([dir, "--library", "Work"], undefined, nobody), 4, /127\.0\.0\.1/, dir);
   });
 
-  it("a mount point that is missing is exit code 5", async () => {
-    const dir = join(await tempDir(testScope()), "missing");
+  it("a mount point that is missing is exit code 5", async ({ onTestFinished }) => {
+    const dir = join(await tempDir(testScope(onTestFinished)), "missing");
     await expectRefusal(mount([dir, "--library", "Work"]), 5, /does not exist/, dir);
   });
 
@@ -64,18 +64,18 @@ describe.each([
     await expectRefusal(mount(["/etc/hostname", "--library", "Work"]), 5, /not a (folder|directory)/i, "/etc/hostname");
   });
 
-  it("an unknown library is exit code 7", async () => {
-    const dir = await makeMountPoint(testScope());
+  it("an unknown library is exit code 7", async ({ onTestFinished }) => {
+    const dir = await makeMountPoint(testScope(onTestFinished));
     await expectRefusal(mount([dir, "--library", "None"]), 7, /None/, dir);
   });
 
-  it("an unknown folder of a library is exit code 7", async () => {
-    const dir = await makeMountPoint(testScope());
+  it("an unknown folder of a library is exit code 7", async ({ onTestFinished }) => {
+    const dir = await makeMountPoint(testScope(onTestFinished));
     await expectRefusal(mount([dir, "--library", "Work:/none"]), 7, /none/, dir);
   });
 
-  it("a wrong option is exit code 2", async () => {
-    const dir = await makeMountPoint(testScope());
+  it("a wrong option is exit code 2", async ({ onTestFinished }) => {
+    const dir = await makeMountPoint(testScope(onTestFinished));
     await expectRefusal(mount([dir, "--umask", "999"]), 2, /umask/, dir);
     await expectRefusal(mount([dir, "-o", "nonsense"]), 2, /nonsense/, dir);
   });

@@ -30,6 +30,8 @@ describe("names that can be stored", () => {
     ["a trailing space", "space "],
     ["a colon and a star", "a:b*c|d<e>f"],
     ["a tilde", "doc.txt~"],
+    ["a backslash", "back\\slash"],
+    ["a backslash at the end", "end\\"],
     ["255 bytes", "n".repeat(255)],
     ["255 bytes in 85 characters", "文".repeat(85)],
   ])("%s", async (_, name) => {
@@ -101,8 +103,6 @@ describe("names that cannot be stored are refused at once", () => {
   const BAD: readonly [string, string, string][] = [
     ["256 bytes", "n".repeat(256), "ENAMETOOLONG"],
     ["256 bytes in 86 characters", `${"文".repeat(85)}x`, "ENAMETOOLONG"],
-    ["an emoji", "party \u{1F389}", "EINVAL"],
-    ["a backslash", "back\\slash", "EINVAL"],
   ];
 
   it.each(BAD)("%s", async (_, name, errno) => {

@@ -47,7 +47,8 @@ describe("a remote change is seen", () => {
     await remote().move(shared.libraryId, `${folder.path}/d`, `${folder.path}/r`);
     await eventually("the new name is seen", async () => (await shared.worker.listdir(folder.dir)).join() === "r");
     expect(await ok("cat", [join(folder.dir, "r/e/f")])).toBe("deep");
-    expect(await outcome(shared.worker.stat(join(folder.dir, "d/e/f")))).toBe("ENOENT");
+    const gone = async () => (await outcome(shared.worker.stat(join(folder.dir, "d/e/f")))) === "ENOENT";
+    await eventually("the old path is gone", gone);
   });
 
   it("a file that became a folder, and a folder that became a file", async () => {

@@ -38,10 +38,10 @@ export function fileScope(): Scope {
   return scope;
 }
 
-/** Lives as long as the running test. */
-export function testScope(): Scope {
+/** Lives as long as the running test. A concurrent test passes the onTestFinished of its own context. */
+export function testScope(whenFinished: typeof onTestFinished = onTestFinished): Scope {
   const scope = new Undos();
-  onTestFinished(() => scope.close());
+  whenFinished(() => scope.close());
   return scope;
 }
 
