@@ -104,7 +104,7 @@ class Ending {
   request(signal: NodeJS.Signals): void {
     if (this.#requested) {
       this.#events.tell(
-        `Still storing what was changed in ${this.#mountpoint}; it ends by itself. (kill -9 ${process.pid} would end it at once.)`,
+        `Still storing what was changed in ${this.#mountpoint}; it ends by itself. (kill -9 ${process.pid} would lose it.)`,
       );
       return;
     }

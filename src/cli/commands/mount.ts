@@ -51,7 +51,7 @@ export const mountCommand: CommandModule<object, Args> = {
         refresh: { type: "string", describe: "Seconds that a listing may be old (default: 5)" },
         "file-server": { type: "string", describe: "Reach the file server at this URL instead of the one it names" },
         foreground: { alias: "f", type: "boolean", describe: "Stay here until Ctrl-C" },
-        verbose: { type: "boolean", describe: "Log every operation" },
+        verbose: { type: "boolean", describe: "Log more, for bug reports" },
         "log-file": { type: "string", describe: "Where to log (default: ~/.local/state/seamount; with -f, here)" },
         o: {
           type: "array",
