@@ -76,12 +76,14 @@ describe("the top folder", () => {
 });
 
 describe("between libraries", () => {
+  // SEMANTICS: "A rename across libraries is answered EXDEV, so that mv copies."
   it("rename(2) is EXDEV", async () => {
     await worker.writeFile(at("One (Test)/file"), "x");
     expect(await outcome(worker.rename(at("One (Test)/file"), at("Two/file")))).toBe("EXDEV");
     expect(await serverText(server, one, "/file")).toBe("x");
   });
 
+  // SEMANTICS: "A rename across libraries is answered EXDEV, so that mv copies."
   it("mv copies a folder and removes the source", async () => {
     await ok("sh", [
       "-c",

@@ -65,10 +65,13 @@ describe.each([
     await ok("chown", [`${uid}:${gid}`, join(folder.dir, "f")]);
   });
 
+  // SEMANTICS: "chown succeeds and changes nothing."
   it("chown to somebody else succeeds, as archivers run as root expect it", async () => {
     const folder = await shared.folder();
     await writeFile(join(folder.dir, "f"), "x");
+    const { uid, gid } = await shared.worker.stat(join(folder.dir, "f"));
     expect(await outcome(shared.worker.call("chown", join(folder.dir, "f"), 1234, 1234))).toBe("ok");
+    expect(await shared.worker.stat(join(folder.dir, "f"))).toMatchObject({ uid, gid });
   });
 
   it("touch -d of a file and of a folder reads back", async () => {

@@ -53,6 +53,7 @@ describe("names that can be stored", () => {
     expect(await folder.tree()).toEqual({ "sub/": "" });
   });
 
+  // SEMANTICS: "Names differ by case."
   it("names that differ in case are different files", async () => {
     const folder = await shared.folder();
     for (const name of ["Readme", "README", "readme"]) await writeFile(join(folder.dir, name), name);
@@ -76,6 +77,7 @@ describe("names that can be stored", () => {
 });
 
 describe("decomposed and composed names", () => {
+  // SEMANTICS: "A decomposed name (NFD) is stored composed (NFC) and is found under both spellings."
   it("a decomposed name is stored composed and found by both spellings", async () => {
     const folder = await shared.folder();
     const { worker } = shared;

@@ -83,6 +83,7 @@ describe("unlinking an open file", () => {
     expect(await worker.listdir(folder.dir)).toEqual([]);
   });
 
+  // SEMANTICS: "A file that is open can still be read after it was removed."
   it("a stored file that was never read stays readable through its handle", async () => {
     const folder = await shared.folder();
     const { worker } = shared;

@@ -56,6 +56,7 @@ const allErofs = (changes: Record<string, string>) =>
   expect(changes).toEqual(Object.fromEntries(Object.keys(changes).map((name) => [name, "EROFS"])));
 
 describe("read-only", () => {
+  // SEMANTICS: "A read-only library shows no write permission."
   it("a library shared read-only shows no write bits, answers EROFS, and its quota-free content is read", async () => {
     const own = testScope();
     const mount = await mountLibrary(own, { server, library: "Readable" });
@@ -136,6 +137,7 @@ describe("owners and modes", () => {
 });
 
 describe("sizes", () => {
+  // SEMANTICS: "df shows the quota of the account that owns the library."
   it("df shows the quota: total, used and free", async () => {
     const own = testScope();
     const quotaServer = await startServer(own);

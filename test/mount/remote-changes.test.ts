@@ -104,6 +104,8 @@ describe("an open file keeps its version", () => {
 });
 
 describe("both sides change the same file", () => {
+  // SEMANTICS: "When somebody else changed the file meanwhile both versions stay, ours as `NAME (SFConflict USER
+  // DATE).EXT`."
   it("both versions are kept: theirs at the name, ours as an SFConflict copy", async () => {
     const folder = await shared.folder();
     const { worker } = shared;
@@ -117,7 +119,7 @@ describe("both sides change the same file", () => {
     const names = Object.keys(tree);
     expect(tree["doc.txt"]).toBe(fileOf("theirs"));
     const copy = names.find((name) => name !== "doc.txt");
-    expect(copy).toMatch(/^doc \(SFConflict .*\)\.txt$/);
+    expect(copy).toMatch(/^doc \(SFConflict test@example\.com \d{4}(-\d\d){5}\)\.txt$/);
     expect(tree[copy!]).toBe(fileOf("OURS"));
     expect(names).toHaveLength(2);
     await eventually("both are shown", async () => (await worker.listdir(folder.dir)).length === 2);

@@ -56,6 +56,7 @@ function expectNeverMissing({ versions, before, after, commits }: States): void 
 }
 
 describe("replacing by rename", () => {
+  // SEMANTICS: "At no moment is the target missing on the server, and a crash in between leaves both files."
   it.each([
     ["in the same folder", "new", "target"],
     ["from another folder", "sub/new", "target"],

@@ -78,6 +78,8 @@ describe("moving", () => {
     expect(await folder.tree()).toEqual({ a: fileOf("1") });
   });
 
+  // SEMANTICS: "A rename of a directory onto an existing one works if that one is empty and is answered ENOTEMPTY
+  // otherwise."
   it("an empty folder is replaced by a folder", async () => {
     const folder = await folderWith({ "d/x": "1" }, ["empty"]);
     expect(await rename(folder, "d", "empty")).toBe("ok");
@@ -94,6 +96,8 @@ describe("refusals", () => {
     expect(await rename(await folderWith({ a: "1" }), "a", "none/a")).toBe("ENOENT");
   });
 
+  // SEMANTICS: "A rename of a directory onto an existing one works if that one is empty and is answered ENOTEMPTY
+  // otherwise."
   it("a folder over a folder with content is ENOTEMPTY", async () => {
     const folder = await folderWith({ "d/x": "1", "e/y": "2" });
     expect(await rename(folder, "d", "e")).toBe("ENOTEMPTY");
@@ -117,6 +121,7 @@ describe("refusals", () => {
     expect(await rename(await folderWith({}, ["d/e"]), "d/e", "d")).toBe("ENOTEMPTY");
   });
 
+  // SEMANTICS: "RENAME_NOREPLACE is answered EEXIST when the target exists; RENAME_EXCHANGE is answered EINVAL."
   it("RENAME_NOREPLACE over an existing name is EEXIST, over a missing one it moves", async () => {
     const folder = await folderWith({ a: "1", b: "2" });
     expect(await rename2(folder, "a", "b", NOREPLACE)).toBe("EEXIST");
@@ -124,6 +129,7 @@ describe("refusals", () => {
     expect(await folder.tree()).toEqual({ b: fileOf("2"), c: fileOf("1") });
   });
 
+  // SEMANTICS: "RENAME_NOREPLACE is answered EEXIST when the target exists; RENAME_EXCHANGE is answered EINVAL."
   it("RENAME_EXCHANGE and RENAME_WHITEOUT are EINVAL", async () => {
     const folder = await folderWith({ a: "1", b: "2" });
     expect(await rename2(folder, "a", "b", EXCHANGE)).toBe("EINVAL");

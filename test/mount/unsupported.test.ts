@@ -47,6 +47,8 @@ describe("links and special files", () => {
 describe("extended attributes", () => {
   const value = Buffer.from("value").toString("base64");
 
+  // SEMANTICS: "Setting an extended attribute is refused with ENOTSUP, reading one is answered ENODATA, and listing
+  // them gives an empty list."
   it("setfattr is ENOTSUP", async () => {
     const folder = await shared.folder();
     await writeFile(join(folder.dir, "f"), "x");
@@ -56,6 +58,8 @@ describe("extended attributes", () => {
     expect(result.stderr).toContain("Operation not supported");
   });
 
+  // SEMANTICS: "Setting an extended attribute is refused with ENOTSUP, reading one is answered ENODATA, and listing
+  // them gives an empty list."
   it("getfattr of a missing attribute is ENODATA", async () => {
     const folder = await shared.folder();
     await writeFile(join(folder.dir, "f"), "x");
@@ -64,6 +68,8 @@ describe("extended attributes", () => {
     expect(await outcome(shared.worker.call("getxattr", join(folder.dir, "f"), "security.selinux"))).toBe("ENODATA");
   });
 
+  // SEMANTICS: "Setting an extended attribute is refused with ENOTSUP, reading one is answered ENODATA, and listing
+  // them gives an empty list."
   it("getfattr -d succeeds and shows nothing (listxattr, as backup programs call it)", async () => {
     const folder = await shared.folder();
     await writeFile(join(folder.dir, "f"), "x");
