@@ -5,7 +5,7 @@
  */
 import { LRUCache } from "lru-cache";
 import type { ObjectId, RemoteEntry, RemoteListing } from "../seafile/types.ts";
-import { raceAbort } from "../util/abort.ts";
+import { SingleFlight } from "../util/single-flight.ts";
 
 export class Listing {
   /** What the server compares to say "unchanged"; undefined once we changed the directory ourselves. */
@@ -35,12 +35,7 @@ export interface FetchedListing {
   readonly changed: boolean;
 }
 
-export type FetchListing = (known: ObjectId | undefined) => Promise<RemoteListing | "unchanged">;
-
-interface Fetch {
-  readonly promise: Promise<FetchedListing>;
-  readonly patches: ListingPatch[];
-}
+export type FetchListing = (known: ObjectId | undefined, signal: AbortSignal) => Promise<RemoteListing | "unchanged">;
 
 export interface ListingCacheOptions {
   readonly lifetimeMs: number;
@@ -51,7 +46,9 @@ export interface ListingCacheOptions {
 
 export class ListingCache {
   readonly #listings: LRUCache<number, Listing>;
-  readonly #fetches = new Map<number, Fetch>();
+  readonly #fetches = new SingleFlight<number, FetchedListing>();
+  /** Per directory, for each fetch under way, the changes that were completed since it began. */
+  readonly #patches = new Map<number, Set<ListingPatch[]>>();
   readonly #lifetimeMs: number;
   readonly #now: () => number;
 
@@ -75,24 +72,19 @@ export class ListingCache {
     return this.#listings.get(dir);
   }
 
-  /** Asks the server (or joins who is asking), revalidating by id where possible. The signal ends the wait, not the fetch. */
+  /** Asks the server (or joins who is asking), revalidating by id where possible. */
   refresh(dir: number, fetch: FetchListing, signal?: AbortSignal): Promise<FetchedListing> {
-    let running = this.#fetches.get(dir);
-    if (running === undefined) {
-      running = this.#start(dir, fetch);
-      this.#fetches.set(dir, running);
-    }
-    return raceAbort(running.promise, signal);
+    return this.#fetches.run(dir, (fetchSignal) => this.#fetch(dir, fetch, fetchSignal), signal);
   }
 
   /** Like refresh, but an answer that was under way already does not count: it may be older than this call. */
   async refreshAnew(dir: number, fetch: FetchListing, signal?: AbortSignal): Promise<FetchedListing> {
-    await raceAbort(this.#fetches.get(dir)?.promise.catch(() => {}) ?? Promise.resolve(), signal);
+    await this.#fetches.settled(dir, signal);
     return this.refresh(dir, fetch, signal);
   }
 
   patch(dir: number, patch: ListingPatch): void {
-    this.#fetches.get(dir)?.patches.push(patch);
+    for (const patches of this.#patches.get(dir) ?? []) patches.push(patch);
     const listing = this.#listings.get(dir);
     if (listing !== undefined) apply(listing, patch);
   }
@@ -107,31 +99,28 @@ export class ListingCache {
     this.#listings.delete(dir);
   }
 
-  #start(dir: number, fetch: FetchListing): Fetch {
+  async #fetch(dir: number, fetch: FetchListing, signal: AbortSignal): Promise<FetchedListing> {
     const patches: ListingPatch[] = [];
+    const recording = this.#patches.get(dir) ?? new Set();
+    this.#patches.set(dir, recording.add(patches));
     const known = this.#listings.get(dir);
     const startedAt = this.#now();
-    const promise = (async () => {
-      try {
-        const answer = await fetch(known?.id);
-        if (answer === "unchanged" && known !== undefined) {
-          known.fetchedAt = startedAt;
-          this.#listings.set(dir, known);
-          return { listing: known, changed: false };
-        }
-        const remote = answer === "unchanged" ? await fetch(undefined) : answer;
-        if (remote === "unchanged") throw new Error("the server answered 'unchanged' to a listing without validator");
-        const listing = new Listing(remote, startedAt);
-        for (const patch of patches) apply(listing, patch);
-        this.#listings.set(dir, listing);
-        return { listing, changed: true };
-      } finally {
-        this.#fetches.delete(dir);
+    try {
+      const answer = await fetch(known?.id, signal);
+      if (answer === "unchanged" && known !== undefined) {
+        known.fetchedAt = startedAt;
+        this.#listings.set(dir, known);
+        return { listing: known, changed: false };
       }
-    })();
-    // Every waiter races the promise with its own signal; all may have left by the time it fails.
-    promise.catch(() => {});
-    return { promise, patches };
+      if (answer === "unchanged") throw new Error("the server answered 'unchanged' to a listing without validator");
+      const listing = new Listing(answer, startedAt);
+      for (const patch of patches) apply(listing, patch);
+      this.#listings.set(dir, listing);
+      return { listing, changed: true };
+    } finally {
+      recording.delete(patches);
+      if (recording.size === 0) this.#patches.delete(dir);
+    }
   }
 }
 

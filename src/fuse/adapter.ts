@@ -163,7 +163,7 @@ export class Adapter implements Operations {
   }
 
   flush(ctx: OpContext, ino: number, fh: number): Promise<void> {
-    return this.#run("flush", { ino }, () => this.#fs.store(fh, ctx.signal));
+    return this.#run("flush", { ino }, () => this.#fs.flush(fh, ctx.signal));
   }
 
   fsync(ctx: OpContext, ino: number, fh: number): Promise<void> {

@@ -5,7 +5,7 @@
  * one of them giving up does not disturb the others. Called by reader.ts, library.ts and library-put.ts.
  */
 import type { Logger } from "../observe/log.ts";
-import { raceAbort } from "../util/abort.ts";
+import { SingleFlight } from "../util/single-flight.ts";
 import { getFileLink, getUpdateLink, getUploadLink } from "./endpoints.ts";
 import type { HttpClient } from "./http.ts";
 import { type RetryPolicy, retry } from "./retry.ts";
@@ -39,7 +39,8 @@ export class LinkCache {
   readonly #options: LinkCacheOptions;
   readonly #stores = new Map<string, LinkLease>();
   readonly #downloads = new Map<string, DownloadLease>();
-  readonly #pending = new Map<string, Promise<LinkLease>>();
+  readonly #pendingStores = new SingleFlight<string, LinkLease>();
+  readonly #pendingDownloads = new SingleFlight<string, DownloadLease>();
 
   constructor(options: LinkCacheOptions) {
     this.#options = options;
@@ -51,11 +52,12 @@ export class LinkCache {
     const kept = this.#fresh(this.#stores, key);
     if (kept !== undefined) return kept;
     const ask = use === "upload" ? getUploadLink : getUpdateLink;
-    return this.#shared(key, signal, async () => {
+    const take = async (shared: AbortSignal) => {
       const takenAt = this.#options.clock();
-      const link = await this.#patiently(() => ask(this.#options.http, library));
+      const link = await this.#patiently(shared, (patience) => ask(this.#options.http, library, patience));
       return this.#keep(this.#stores, { key, link: this.#usable(link), takenAt });
-    });
+    };
+    return this.#pendingStores.run(key, take, signal);
   }
 
   /**
@@ -65,11 +67,13 @@ export class LinkCache {
   async download(library: LibraryId, version: FileVersion, signal?: AbortSignal): Promise<DownloadLease> {
     const kept = this.#fresh(this.#downloads, `${library} ${version.id}`);
     if (kept !== undefined) return kept;
-    return this.#shared(`download ${library} ${version.path}`, signal, async () => {
+    const take = async (shared: AbortSignal) => {
       const takenAt = this.#options.clock();
-      const { link, id } = await this.#patiently(() => getFileLink(this.#options.http, library, version.path));
+      const ask = (patience: AbortSignal) => getFileLink(this.#options.http, library, version.path, patience);
+      const { link, id } = await this.#patiently(shared, ask);
       return this.#keep(this.#downloads, { key: `${library} ${id}`, link: this.#usable(link), takenAt, id });
-    });
+    };
+    return this.#pendingDownloads.run(`${library} ${version.path}`, take, signal);
   }
 
   /** The file server refused the lease: the next caller gets another one. */
@@ -94,20 +98,11 @@ export class LinkCache {
     return lease;
   }
 
-  /** The shared request has no caller's signal; it ends by itself after the policy's deadline, or when the account is closed. */
-  #shared<L extends LinkLease>(key: string, signal: AbortSignal | undefined, take: () => Promise<L>): Promise<L> {
-    let pending = this.#pending.get(key) as Promise<L> | undefined;
-    if (pending === undefined) {
-      pending = take().finally(() => this.#pending.delete(key));
-      pending.catch(() => {});
-      this.#pending.set(key, pending);
-    }
-    return raceAbort(pending, signal);
-  }
-
-  #patiently<T>(request: () => Promise<T>): Promise<T> {
+  /** The request ends after the policy's deadline, when nobody waits for it any more, or when the account is closed. */
+  #patiently<T>(shared: AbortSignal, request: (signal: AbortSignal) => Promise<T>): Promise<T> {
     const { http, policy, log } = this.#options;
-    return retry({ policy, log, signal: http.closing }, request);
+    const signal = AbortSignal.any([http.closing, shared]);
+    return retry({ policy, log, signal }, () => request(signal));
   }
 
   #usable(link: string): string {

@@ -59,7 +59,11 @@ export class Directories {
 
   /** Throws ENOTEMPTY unless the server, asked now, and this mount agree that nothing is in the directory. */
   async assertEmpty(dir: DirInode, signal?: AbortSignal): Promise<void> {
-    const { listing } = await this.#listings.refreshAnew(dir.ino, (known) => this.#fetch(dir, known), signal);
+    const { listing } = await this.#listings.refreshAnew(
+      dir.ino,
+      (known, fetchSignal) => this.#fetch(dir, known, fetchSignal),
+      signal,
+    );
     const held = [...dir.children.values()].some(isHeldHere);
     if (listing.entries.size > 0 || held) throw new FsError("ENOTEMPTY", `${dir.name} is not empty`);
   }
@@ -106,13 +110,19 @@ export class Directories {
     if (dir.unlinked) throw new FsError("ENOENT", `${dir.name} was removed`);
     const fresh = this.#listings.fresh(dir.ino);
     if (fresh !== undefined) return fresh;
-    const { listing, changed } = await this.#listings.refresh(dir.ino, (known) => this.#fetch(dir, known), signal);
+    const { listing, changed } = await this.#listings.refresh(
+      dir.ino,
+      (known, fetchSignal) => this.#fetch(dir, known, fetchSignal),
+      signal,
+    );
     if (changed) this.#reconcile(dir, listing);
     return listing;
   }
 
-  async #fetch(dir: DirInode, known: ObjectId | undefined): Promise<RemoteListing | "unchanged"> {
-    const answer = await (dir.library === undefined ? this.#libraries!.list() : dir.library.list(pathOf(dir), known));
+  async #fetch(dir: DirInode, known: ObjectId | undefined, signal: AbortSignal): Promise<RemoteListing | "unchanged"> {
+    const answer = await (dir.library === undefined
+      ? this.#libraries!.list(signal)
+      : dir.library.list(pathOf(dir), known, signal));
     if (answer === "unchanged") return answer;
     const entries = answer.entries.filter((entry) => isFileName(entry.name));
     const names = new Set(entries.map((entry) => entry.name));

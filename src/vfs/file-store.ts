@@ -195,7 +195,7 @@ export class FileStore {
       return entry;
     } catch (error) {
       // The answer may have been lost after the server stored the file.
-      if (base === null) inode.perhapsStored = true;
+      if (base === null && !(error instanceof SeafileError && error.unapplied)) inode.perhapsStored = true;
       throw error;
     } finally {
       inode.upload = undefined;

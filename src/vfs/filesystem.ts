@@ -197,7 +197,12 @@ export class FileSystem {
     return data.length;
   }
 
-  /** close(2) and fsync(2) answer only when the server has the content, with the reason when it does not take it. */
+  /** close(2) of a writer answers when the server has the content, or with the reason why not. A reader has nothing to store. */
+  async flush(fh: number, signal: AbortSignal): Promise<void> {
+    if (this.#openFiles.get(fh).writes) await this.store(fh, signal);
+  }
+
+  /** fsync(2): the server has the content when this resolves. */
   async store(fh: number, signal: AbortSignal): Promise<void> {
     const { inode } = this.#openFiles.get(fh);
     await this.#files.commit(inode, signal);
