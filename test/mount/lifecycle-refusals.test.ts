@@ -52,7 +52,12 @@ describe.concurrent.each([
   it("a server that is not there is exit code 4", async ({ onTestFinished }) => {
     const dir = await makeMountPoint(testScope(onTestFinished));
     const nobody = { SEAMOUNT_SERVER: "http://127.0.0.1:1" };
-    await expectRefusal(mount([dir, "--library", "Work"], undefined, nobody), 4, /127\.0\.0\.1/, dir);
+    await expectRefusal(
+      mount([dir, "--library", "Work"], undefined, nobody),
+      4,
+      /not reachable|cannot be reached/,
+      dir,
+    );
   });
 
   it("a mount point that is missing is exit code 5", async ({ onTestFinished }) => {

@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { startServer } from "../support/fixture.ts";
 import { FsWorker } from "../support/fs-worker.ts";
 import { isMountPoint, mountEntries } from "../support/mountinfo.ts";
-import { EMAIL, makeHome, makeMountPoint, mountLibrary, seamount } from "../support/mounts.ts";
+import { EMAIL, mountInBackground, mountLibrary, seamount } from "../support/mounts.ts";
 import { eventually, ok, run } from "../support/process.ts";
 import { type Scope, testScope } from "../support/scope.ts";
 import { serverText } from "../support/trees.ts";
@@ -124,9 +124,8 @@ describe("in the background", () => {
   it("the command returns 0 when the mount is ready, and unmount stores everything", async () => {
     const scope = testScope();
     const { server, libraryId } = await world(scope);
-    const [home, dir] = [await makeHome(scope), await makeMountPoint(scope)];
+    const { dir, home } = await mountInBackground(scope, { server, library: "Work" });
     const user = { server, home };
-    expect(await seamount(["mount", dir, "--library", "Work"], user)).toMatchObject({ code: 0 });
     expect(await ok("cat", [join(dir, "file")])).toBe("content");
     await ok("sh", ["-c", 'echo new > "$1"', "sh", join(dir, "new")]);
     expect(await seamount(["unmount", dir], user)).toMatchObject({ code: 0 });
@@ -137,9 +136,8 @@ describe("in the background", () => {
   it("a second mount on the same folder is refused with exit code 5", async () => {
     const scope = testScope();
     const { server } = await world(scope);
-    const [home, dir] = [await makeHome(scope), await makeMountPoint(scope)];
+    const { dir, home } = await mountInBackground(scope, { server, library: "Work" });
     const user = { server, home };
-    expect(await seamount(["mount", dir, "--library", "Work"], user)).toMatchObject({ code: 0 });
     expect(await seamount(["mount", dir, "--library", "Work"], user)).toMatchObject({ code: 5 });
     expect(await ok("cat", [join(dir, "file")])).toBe("content");
     expect(await seamount(["unmount", dir], user)).toMatchObject({ code: 0 });
@@ -148,12 +146,11 @@ describe("in the background", () => {
   it("unmount after a dead server reports the unstored file with exit code 6", async () => {
     const scope = testScope();
     const { server } = await world(scope);
-    const [home, dir] = [await makeHome(scope), await makeMountPoint(scope)];
-    const user = { server, home };
-    expect(await seamount(["mount", dir, "--library", "Work"], user)).toMatchObject({ code: 0 });
+    const { dir, home } = await mountInBackground(scope, { server, library: "Work", args: ["--refresh", "3600"] });
+    await ok("ls", [dir]);
     server.faults.down();
-    await run("sh", ["-c", 'echo precious > "$1"', "sh", join(dir, "new")]);
-    const result = await seamount(["unmount", dir], user);
+    expect((await run("tee", [join(dir, "new")], { input: "precious" })).stderr).toContain("No route to host");
+    const result = await seamount(["unmount", dir], { server, home }, { timeoutMs: 110_000 });
     expect(result.code).toBe(6);
     const kept = /^\s*(\/.*)$/m.exec(result.stderr + result.stdout)?.[1];
     expect(await ok("grep", ["-rl", "precious", home])).toContain("recovered");

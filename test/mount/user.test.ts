@@ -9,7 +9,15 @@ import type { DevServer } from "../../src/devserver/index.ts";
 import { startServer } from "../support/fixture.ts";
 import { FsWorker, outcome } from "../support/fs-worker.ts";
 import { isMountPoint } from "../support/mountinfo.ts";
-import { EMAIL, makeHome, makeMountPoint, mountLibrary, NOBODY, seamount } from "../support/mounts.ts";
+import {
+  EMAIL,
+  makeHome,
+  makeMountPoint,
+  mountInBackground,
+  mountLibrary,
+  NOBODY,
+  seamount,
+} from "../support/mounts.ts";
 import { ok, run } from "../support/process.ts";
 import { fileScope, testScope } from "../support/scope.ts";
 import { serverText } from "../support/trees.ts";
@@ -61,9 +69,8 @@ describe.skipIf(process.getuid?.() !== 0)("as an ordinary user", () => {
 
   it("mounts in the background and unmounts with seamount unmount", async () => {
     const own = testScope();
-    const [home, dir] = [await makeHome(own, NOBODY), await makeMountPoint(own, NOBODY)];
+    const { dir, home } = await mountInBackground(own, { server, library: "Work", uid: NOBODY });
     const user = { server, home, uid: NOBODY };
-    expect(await seamount(["mount", dir, "--library", "Work"], user)).toMatchObject({ code: 0 });
     expect(await ok("cat", [join(dir, "file")], { uid: NOBODY })).toBe("content");
     expect(await seamount(["unmount", dir], user)).toMatchObject({ code: 0 });
     expect(await isMountPoint(dir)).toBe(false);

@@ -4,7 +4,7 @@
  * The log is what the foreground process wrote to stderr. Called by all mount tests.
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { chown, mkdir } from "node:fs/promises";
+import { chown, mkdir, readdir, readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { DevServer } from "../../src/devserver/index.ts";
 import { isMountPoint, lazyUnmount } from "./mountinfo.ts";
@@ -194,4 +194,35 @@ export async function mountLibrary(scope: Scope, settings: MountSettings): Promi
 
 async function isReady(mounted: Mounted): Promise<boolean> {
   return mounted.log().includes(mounted.dir) && (await isMountPoint(mounted.dir));
+}
+
+/**
+ * `seamount mount DIR` in the background, ready to be used. Its process is found by its command line, so that it is
+ * ended with the scope: politely when the server answers, by force after ten seconds.
+ */
+export async function mountInBackground(scope: Scope, settings: MountSettings): Promise<{ dir: string; home: string }> {
+  const { uid, server } = settings;
+  const home = await makeHome(scope, uid);
+  const dir = await makeMountPoint(scope, uid);
+  const library = settings.library === undefined ? [] : ["--library", settings.library];
+  const user = { server, home, ...(uid === undefined ? {} : { uid }) };
+  scope.defer(async () => {
+    server.faults.clear();
+    const pids = await servingProcesses(dir);
+    await lazyUnmount(dir);
+    const gone = async () => (await servingProcesses(dir)).length === 0;
+    await eventually("the background process has ended", gone, 10_000).catch(() => {
+      for (const pid of pids) process.kill(pid, "SIGKILL");
+    });
+  });
+  const result = await seamount(["mount", dir, ...library, ...(settings.args ?? [])], user);
+  if (result.code !== 0) throw new MountFailed({ code: result.code, signal: result.signal }, result.stderr);
+  return { dir, home };
+}
+
+/** Processes whose command line is a `seamount mount` of this folder. */
+async function servingProcesses(dir: string): Promise<number[]> {
+  const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name)).map(Number);
+  const lines = await Promise.all(pids.map((pid) => readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "")));
+  return pids.filter((_, i) => lines[i]!.split("\0").includes(dir) && lines[i]!.includes(MAIN));
 }
