@@ -56,10 +56,10 @@ need_fuse_device() {
 
 # npm ci when node_modules is missing or older than the lock file; then tsc, which is incremental.
 build() {
-  cd "$root"
+  cd "$root" || return 1
   if [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
     echo "Installing the npm packages of package-lock.json"
-    npm ci --no-audit --no-fund --loglevel=error
+    npm ci --no-audit --no-fund --loglevel=error || return 1
   fi
   echo "Building"
   npm run --silent build
