@@ -1,4 +1,7 @@
-/** Base URLs of servers in one spelling, so that a login is found again and a typing error is told apart. Pure. */
+/**
+ * Base URLs of servers in one spelling, so that a login is found again however the address was typed. Pure; used by the options
+ * and by the credentials. Invariant: a message never repeats the address, which may hold a password.
+ */
 
 /** Brings a base URL to one spelling: scheme and host in lower case, no slash at the end. Throws a sentence for anything else. */
 export function normalizeServerUrl(text: string): string {

@@ -1,4 +1,6 @@
-/** From words to mount options: `-o` in the form of mount(8), sizes, octal numbers, and the limits of tolerance. */
+/**
+ * From words to mount options: `-o` in the form of mount(8), sizes, octal numbers. What is not understood is refused by name.
+ */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { parseMountWords, parseSeconds, parseSize, parseWhole, splitOptions } from "../../src/cli/mount-flags.ts";

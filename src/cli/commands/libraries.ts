@@ -1,4 +1,7 @@
-/** `seamount libraries`: what the account can see, one line per library; also the quickest check that a login works. */
+/**
+ * `seamount libraries`: what the account can see, one line per library; also the quickest check that a login works.
+ * Invariant: the fields of --json are documented in README.md and keep their names.
+ */
 import type { CommandModule } from "yargs";
 import type { LibraryInfo } from "../../seafile/types.ts";
 import { findCredentials, IMPATIENT } from "../credentials.ts";

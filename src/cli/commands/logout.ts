@@ -1,4 +1,7 @@
-/** `seamount logout`: forgets the token of one server, or all. Running mounts keep theirs until they end. */
+/**
+ * `seamount logout`: forgets the token of one server, or all. Running mounts keep theirs until they end, and the server keeps
+ * accepting it: Seafile's one API token per account may be in use elsewhere.
+ */
 import type { CommandModule } from "yargs";
 import { forgetLogins } from "../credentials.ts";
 import { CliError, EXIT } from "../exit-codes.ts";
