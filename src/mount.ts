@@ -67,6 +67,8 @@ export async function mount(options: MountOptions): Promise<Mount> {
     server: resolved.server,
     token: resolved.token,
     log: log.child({ part: "seafile" }),
+    retry: { deadlineMs: resolved.timeoutMs },
+    timeouts: { headers: resolved.timeoutMs, body: resolved.timeoutMs },
     ...(resolved.fileServer === undefined ? {} : { fileServer: resolved.fileServer }),
   });
   try {

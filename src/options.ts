@@ -61,6 +61,8 @@ export const mountOptionsSchema = z.strictObject({
     .default(256 * MIB),
   /** How old a folder listing may get before the server is asked again, in milliseconds. */
   refreshMs: wholeNumber("milliseconds", 0, 24 * 3600 * 1000).default(5000),
+  /** How long an operation keeps trying when the server does not answer, in milliseconds. */
+  timeoutMs: wholeNumber("milliseconds", 1000, 3600 * 1000).default(20_000),
   /** Replaces scheme, host and prefix of the links that the server gives out. */
   fileServer: serverUrl.optional(),
   /** Where spool files and recovered files are kept. */

@@ -19,6 +19,7 @@ export interface MountFlags {
   umask?: number;
   cacheSize?: number;
   refreshMs?: number;
+  timeoutMs?: number;
   fileServer?: string;
 }
 
@@ -72,6 +73,9 @@ export const VALUE_OPTIONS: Readonly<Record<string, Apply>> = {
   },
   refresh: (flags, value, name) => {
     flags.refreshMs = parseSeconds(value, name);
+  },
+  timeout: (flags, value, name) => {
+    flags.timeoutMs = parseSeconds(value, name);
   },
   file_server: (flags, value, name) => {
     flags.fileServer = parseServer(value, name);

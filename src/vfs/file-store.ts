@@ -19,6 +19,11 @@ import { type FileInode, type FileVersionState, pathOf } from "./inode.ts";
 import type { Locks } from "./locks.ts";
 import type { Superblock } from "./superblock.ts";
 
+/** At the end of a mount a commit that failed less than this ago is not tried once more. */
+const JUST_NOW_MS = 30_000;
+/** How long the end of a mount tries to complete a file that it keeps locally from its base on the server. */
+const RECOVER_MS = 5_000;
+
 export interface FileStoreParts {
   readonly superblock: Superblock;
   readonly directories: Directories;
@@ -135,7 +140,7 @@ export class FileStore {
    */
   async commit(inode: FileInode, signal?: AbortSignal): Promise<void> {
     try {
-      while (inode.modified && !inode.unlinked) await this.#commitOnce(inode, signal);
+      await this.#commitAll(inode, signal);
       this.#parts.committer.settled(inode.ino);
     } catch (error) {
       const { code } = failureOf(error);
@@ -144,7 +149,7 @@ export class FileStore {
         `${inode.name} is not stored yet and will be tried again`,
       );
       this.#parts.committer.retry(inode.ino, async () => {
-        while (inode.modified && !inode.unlinked) await this.#commitOnce(inode, undefined);
+        await this.#commitAll(inode, undefined);
         await this.settle(inode);
       });
       throw error;
@@ -215,6 +220,14 @@ export class FileStore {
     await Promise.all(this.#unstored().map((inode) => this.commit(inode, signal).catch(() => {})));
   }
 
+  /** The last handle that could write is gone. Pages of a shared mapping may have been written after the last close. */
+  async released(inode: FileInode): Promise<void> {
+    const isNews = inode.modified && !inode.unlinked && inode.failure?.generation !== inode.generation;
+    // Nobody is left to be told of a failure; what failed before is tried again in the background anyway.
+    if (isNews) await this.commit(inode).catch(() => {});
+    else await this.settle(inode);
+  }
+
   /** Stores everything that can be stored; what cannot is kept outside the spool, and the places are returned. */
   async drain(signal?: AbortSignal): Promise<string[]> {
     this.#parts.committer.stop();
@@ -222,20 +235,34 @@ export class FileStore {
     await Promise.all(
       this.#unstored().map(async (inode) => {
         try {
-          while (inode.modified && !inode.unlinked) await this.#commitOnce(inode, signal);
-        } catch (error) {
-          const place = await inode.dirty?.recover(inode.name);
-          if (place === undefined) return;
-          inode.modified = false;
-          kept.push(place);
-          this.#parts.log.error(
-            { path: pathOf(inode), kept: place, reason: (error as Error).message },
-            `${inode.name} could not be stored on the server; its content is kept in ${place}`,
-          );
+          // What failed a moment ago would only fail again, and the mount must end.
+          if (!hasJustFailed(inode)) await this.#commitAll(inode, signal);
+        } catch {
+          // Said by #commitAll's caller where somebody waited; here the content is what matters.
         }
+        if (inode.modified && !inode.unlinked) kept.push(...(await this.#recover(inode)));
       }),
     );
     return kept;
+  }
+
+  async #recover(inode: FileInode): Promise<string[]> {
+    inode.modified = false;
+    const place = await inode.dirty?.recover(inode.name, AbortSignal.timeout(RECOVER_MS));
+    if (place === undefined) return [];
+    const about = { path: pathOf(inode), library: inode.library.info.name, kept: place };
+    this.#parts.log.error(about, `${inode.name} could not be stored on the server; its content is kept in ${place}`);
+    return [place];
+  }
+
+  async #commitAll(inode: FileInode, signal: AbortSignal | undefined): Promise<void> {
+    try {
+      while (inode.modified && !inode.unlinked) await this.#commitOnce(inode, signal);
+      inode.failure = undefined;
+    } catch (error) {
+      inode.failure = { generation: inode.generation, at: performance.now() };
+      throw error;
+    }
   }
 
   async #commitOnce(inode: FileInode, signal: AbortSignal | undefined): Promise<void> {
@@ -296,6 +323,10 @@ export class FileStore {
       fetch: (start, end, signal) => inode.library.read({ path: pathOf(inode), ...version }, start, end, signal),
     };
   }
+}
+
+function hasJustFailed({ failure, generation }: FileInode): boolean {
+  return failure?.generation === generation && performance.now() - failure.at < JUST_NOW_MS;
 }
 
 function isAbort(error: unknown): boolean {

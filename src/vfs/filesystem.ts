@@ -213,11 +213,7 @@ export class FileSystem {
     this.#files.release(cursor);
     inode.handles--;
     if (writes) inode.writers--;
-    if (inode.writers === 0) {
-      // Pages of a shared mapping may have been written after the last close; nobody is left to be told of a failure here.
-      if (inode.modified && !inode.unlinked) await this.#files.commit(inode).catch(() => {});
-      else await this.#files.settle(inode);
-    }
+    if (inode.writers === 0) await this.#files.released(inode);
     this.#superblock.evictIfUnused(inode);
   }
 

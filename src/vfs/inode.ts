@@ -64,6 +64,8 @@ export interface FileInode extends Common {
   modified: boolean;
   /** Counts changes, so that a commit knows whether what it stored is still all there is. */
   generation: number;
+  /** The last commit that failed: of which state, and when (ms). A retry is scheduled for it. */
+  failure: { readonly generation: number; readonly at: number } | undefined;
   /** Open handles, and those of them that may write. */
   handles: number;
   writers: number;

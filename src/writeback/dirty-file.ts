@@ -105,13 +105,19 @@ export class DirtyFile {
     });
   }
 
-  /** Keeps what can be kept outside the spool and says where; a base that cannot be read any more leaves holes. */
+  /**
+   * Keeps the content outside the spool and says where. When the base cannot be read any more, the parts that were never
+   * written are missing (zero), and the name of the kept file says "incomplete".
+   */
   async recover(name: string, signal?: AbortSignal): Promise<string> {
     return this.#locked("exclusive", undefined, async () => {
       this.#closed = true;
-      await this.#fill(signal).catch(() => {});
+      const isComplete = await this.#fill(signal).then(
+        () => true,
+        () => false,
+      );
       await this.#file.handle.truncate(this.#size);
-      return this.#spool.recover(this.#file, name);
+      return this.#spool.recover(this.#file, isComplete ? name : `${name} (incomplete)`);
     });
   }
 

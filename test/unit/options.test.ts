@@ -27,6 +27,7 @@ describe("mount options", () => {
       umask: 0o022,
       cacheSize: 256 * 1024 * 1024,
       refreshMs: 5000,
+      timeoutMs: 20_000,
       fuseOptions: [],
     });
     expect(stateDir).toMatch(/\/seamount$/);

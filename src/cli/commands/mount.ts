@@ -49,6 +49,7 @@ export const mountCommand: CommandModule<object, Args> = {
         umask: { type: "string", describe: "Permissions to take away, octal (default: 022)" },
         "cache-size": { type: "string", describe: "Memory for file content (default: 256M)" },
         refresh: { type: "string", describe: "Seconds that a listing may be old (default: 5)" },
+        timeout: { type: "string", describe: "Seconds to keep trying when the server does not answer (default: 20)" },
         "file-server": { type: "string", describe: "Reach the file server at this URL instead of the one it names" },
         foreground: { alias: "f", type: "boolean", describe: "Stay here until Ctrl-C" },
         verbose: { type: "boolean", describe: "Log more, for bug reports" },
