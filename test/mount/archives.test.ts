@@ -19,8 +19,10 @@ async function makeSource(scope: Scope): Promise<{ dir: string; files: string[] 
   return { dir, files };
 }
 
-const timesOnServer = (path: string, files: readonly string[]) =>
-  files.map((name) => serverMtime(shared.server, shared.libraryId, `${path}/${name}`));
+function timesOnServer(path: string, files: readonly string[]) {
+  const tree = shared.server.store.tree(shared.libraryId);
+  return files.map((name) => tree.get(`${path}/${name}`)?.mtime);
+}
 
 const TIMES = Array.from({ length: 50 }, (_, i) => TIME + i);
 
