@@ -8,7 +8,7 @@ import { eventually, ok } from "../support/process.ts";
 import { testScope } from "../support/scope.ts";
 import { fileOf, pattern, sha256 } from "../support/trees.ts";
 
-const shared = useMount({ mount: { args: ["--refresh", "3600"] } });
+const shared = useMount({ mount: { args: ["--refresh", "3600", "--timeout", "4"] } });
 const UNREACHABLE = ["EHOSTUNREACH", "ETIMEDOUT", "EIO"];
 
 afterEach(() => {

@@ -18,7 +18,7 @@ async function world(scope: Scope, options: DevServerOptions = {}) {
   const server = await startServer(scope, options);
   const libraryId = server.store.createLibrary(EMAIL, "Work");
   await server.store.writeFile(libraryId, "/stored", "stored");
-  const mount = await mountLibrary(scope, { server, library: "Work", args: ["--refresh", "3600"] });
+  const mount = await mountLibrary(scope, { server, library: "Work", args: ["--refresh", "3600", "--timeout", "4"] });
   const worker = new FsWorker(scope);
   await worker.listdir(mount.dir);
   return { server, libraryId, mount, worker, file: (name: string) => join(mount.dir, name) };

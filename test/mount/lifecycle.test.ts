@@ -146,7 +146,11 @@ describe("in the background", () => {
   it("unmount after a dead server reports the unstored file with exit code 6", async () => {
     const scope = testScope();
     const { server } = await world(scope);
-    const { dir, home } = await mountInBackground(scope, { server, library: "Work", args: ["--refresh", "3600"] });
+    const { dir, home } = await mountInBackground(scope, {
+      server,
+      library: "Work",
+      args: ["--refresh", "3600", "--timeout", "4"],
+    });
     await ok("ls", [dir]);
     server.faults.down();
     expect((await run("tee", [join(dir, "new")], { input: "precious" })).stderr).toContain("No route to host");
