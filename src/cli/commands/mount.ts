@@ -26,7 +26,7 @@ interface Args {
   readonly [flag: string]: unknown;
 }
 
-/** After this many milliseconds without a mount, the person is told what it waits for. */
+/** After this many milliseconds without a mount, a person at a terminal is told what it waits for. */
 const SLOW_MS = 3000;
 
 export const mountCommand: CommandModule<object, Args> = {
@@ -72,7 +72,7 @@ export const mountCommand: CommandModule<object, Args> = {
     await check(options);
     const name = options.library ?? new URL(options.server).host;
     const ready = () => say(`${name} mounted on ${mountpoint}`);
-    const slow = setTimeout(() => remark(`Waiting for ${options.server} ...`), SLOW_MS).unref();
+    const slow = setTimeout(() => process.stderr.isTTY && remark(`Waiting for ${options.server} ...`), SLOW_MS).unref();
     if (args.foreground) {
       process.exitCode = await runHere(options, args, () => {
         clearTimeout(slow);
