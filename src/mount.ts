@@ -27,6 +27,7 @@ import { ErrnoError } from "./util/errno.ts";
 import { joinPath, normalizePath, splitPath } from "./util/paths.ts";
 import { BlockReader } from "./vfs/block-reader.ts";
 import { Directories } from "./vfs/directory.ts";
+import { FileCommits } from "./vfs/file-commits.ts";
 import { FileStore } from "./vfs/file-store.ts";
 import { FileSystem } from "./vfs/filesystem.ts";
 import { LibraryRoot, uniqueNames } from "./vfs/library-root.ts";
@@ -126,9 +127,10 @@ export function buildFileSystem(options: FileSystemOptions): FileSystem {
     retryMaxMs: RETRY_MAX_MS,
   });
   const reader = new BlockReader(new BlockCache(options.cacheSize));
-  const files = new FileStore({ superblock, directories, reader, spool, committer, locks, log });
-  const namespace = new Namespace(superblock, directories, files, locks);
-  return new FileSystem({ superblock, directories, namespace, files, account });
+  const files = new FileStore({ directories, reader, spool });
+  const commits = new FileCommits({ superblock, directories, files, committer, locks, log });
+  const namespace = new Namespace({ superblock, directories, files, commits, locks });
+  return new FileSystem({ superblock, directories, namespace, files, commits, account });
 }
 
 async function serve(parts: Parts): Promise<Mount> {

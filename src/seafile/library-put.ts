@@ -29,11 +29,14 @@ export async function applyPut(context: Context, at: ChangeTarget, change: Put):
 
 /** An earlier attempt that was broken off may have been stored: a second one would get a numbered name. */
 async function putNew(context: Context, at: ChangeTarget, change: Put): Promise<Uploaded> {
-  const { path, content } = change;
+  const { path, content, attempted } = change;
   if (context.uncertain.has(`${at.library} ${path}`)) {
     const lost = { folder: parentOf(path), name: nameOf(path), content, replace: false };
     const stored = await repeat(context, at.signal, () => settleUpload(at, lost));
     if (stored !== undefined) return stored;
+    // What the program wrote on since then replaces the state that was stored without an answer.
+    const isOurs = attempted !== undefined && (await fileAt(context, at, path))?.id === attempted;
+    if (isOurs) return store(context, at, change, true);
   }
   return store(context, at, change, false);
 }
@@ -47,7 +50,7 @@ async function putOver(context: Context, at: ChangeTarget, change: Put, base: Ob
     if (await isFolder(context, at, path)) throw conflict(path);
     return store(context, at, change, false);
   }
-  if (found.id === base) return store(context, at, change, true);
+  if (found.id === base || found.id === change.attempted) return store(context, at, change, true);
   // Our own earlier attempt, broken off before its answer came.
   if (found.size === content.size && found.id === (await fileIdOf(content, at.signal))) {
     return { name: nameOf(path), id: found.id, size: found.size, now: found.mtime };

@@ -77,8 +77,12 @@ export interface LostUpload {
 export async function settleUpload(at: ChangeTarget, upload: LostUpload): Promise<Uploaded | undefined> {
   const { folder, name, content, replace } = upload;
   const id = await fileIdOf(content, at.signal);
-  const same = (await entriesOf(at, folder)).filter((entry) => entry.type === "file" && entry.id === id);
-  const found = same.find((entry) => entry.name === name) ?? same.find((entry) => isNumbered(entry.name, name));
+  const entries = await entriesOf(at, folder);
+  const same = entries.filter((entry) => entry.type === "file" && entry.id === id);
+  // The server numbers a name only when it is taken: without the name itself, a numbered one is another file.
+  const isTaken = entries.some((entry) => entry.name === name);
+  const numbered = () => (isTaken ? same.find((entry) => isNumbered(entry.name, name)) : undefined);
+  const found = same.find((entry) => entry.name === name) ?? numbered();
   if (found === undefined || (replace && found.name !== name)) return undefined;
   return { name: found.name, id, size: content.size, now: found.mtime };
 }

@@ -73,6 +73,8 @@ export type Change =
       readonly content: Content;
       readonly mtime: number;
       readonly base: ObjectId | null;
+      /** What an earlier upload to the path, whose outcome is not known, may have left there: it may be replaced, too. */
+      readonly attempted?: ObjectId | undefined;
     }
   | { readonly op: "mkdir"; readonly path: string }
   | { readonly op: "remove"; readonly path: string; readonly kind: "file" | "dir" }

@@ -47,6 +47,7 @@ export class Directories {
     const listing = await this.#listing(dir, signal);
     const lines: DirectoryLine[] = [];
     for (const entry of listing.entries.values()) {
+      if (!isFileName(entry.name)) continue;
       const ino = this.#superblock.promise(dir, entry.name);
       lines.push({ name: entry.name, kind: entry.kind, ino, inode: () => this.#take(dir, listing, entry.name) });
     }
@@ -120,20 +121,30 @@ export class Directories {
   }
 
   async #fetch(dir: DirInode, known: ObjectId | undefined, signal: AbortSignal): Promise<RemoteListing | "unchanged"> {
-    const answer = await (dir.library === undefined
-      ? this.#libraries!.list(signal)
-      : dir.library.list(pathOf(dir), known, signal));
-    if (answer === "unchanged") return answer;
-    const entries = answer.entries.filter((entry) => isFileName(entry.name));
-    const names = new Set(entries.map((entry) => entry.name));
-    if ((entries.length < answer.entries.length || names.size < entries.length) && !this.#warned.has(dir.ino)) {
-      this.#warned.add(dir.ino);
-      this.#log.warn(
-        { library: dir.library?.info.name, dir: dir.library === undefined ? "/" : pathOf(dir) },
-        "the server lists names here that are not file names, or one name twice; those entries are not shown",
-      );
+    if (dir.library === undefined) return this.#libraries!.list(signal);
+    for (;;) {
+      const path = pathOf(dir);
+      // A folder that is moved meanwhile leaves its old path to nothing, or to another folder: what came is not its listing.
+      const isMoved = () => !dir.unlinked && pathOf(dir) !== path;
+      try {
+        const answer = await dir.library.list(path, known, signal);
+        if (isMoved()) continue;
+        if (answer !== "unchanged") this.#warnOfHidden(dir, path, answer);
+        return answer;
+      } catch (error) {
+        if (!isMoved()) throw error;
+      }
     }
-    return { ...answer, entries };
+  }
+
+  #warnOfHidden(dir: DirInode, path: string, { entries }: RemoteListing): void {
+    const names = new Set(entries.map((entry) => entry.name).filter(isFileName));
+    if (names.size === entries.length || this.#warned.has(dir.ino)) return;
+    this.#warned.add(dir.ino);
+    this.#log.warn(
+      { library: dir.library?.info.name, path },
+      "the server lists names here that are not file names, or one name twice; those entries are not shown",
+    );
   }
 
   #take(dir: DirInode, listing: Listing, name: string): Inode | undefined {

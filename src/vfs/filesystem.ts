@@ -12,6 +12,7 @@ import { now, type Timespec } from "../util/timespec.ts";
 import { ReadCursor } from "./block-reader.ts";
 import type { Directories, DirectoryLine } from "./directory.ts";
 import { FsError } from "./errno.ts";
+import type { FileCommits } from "./file-commits.ts";
 import type { FileStore } from "./file-store.ts";
 import { HandleTable } from "./handle-table.ts";
 import type { DirInode, FileInode, Inode } from "./inode.ts";
@@ -54,6 +55,7 @@ export interface FileSystemParts {
   readonly directories: Directories;
   readonly namespace: Namespace;
   readonly files: FileStore;
+  readonly commits: FileCommits;
   readonly account: Account;
 }
 
@@ -62,6 +64,7 @@ export class FileSystem {
   readonly #directories: Directories;
   readonly #namespace: Namespace;
   readonly #files: FileStore;
+  readonly #commits: FileCommits;
   readonly #account: Account;
   readonly #openFiles = new HandleTable<FileHandle>();
   readonly #openDirs = new HandleTable<DirHandle>();
@@ -72,6 +75,7 @@ export class FileSystem {
     this.#directories = parts.directories;
     this.#namespace = parts.namespace;
     this.#files = parts.files;
+    this.#commits = parts.commits;
     this.#account = parts.account;
   }
 
@@ -101,13 +105,15 @@ export class FileSystem {
   async setattr(ino: number, changes: Changes, signal: AbortSignal): Promise<Inode> {
     const inode = this.inode(ino);
     if (inode.kind === "dir" && changes.size !== undefined) throw new FsError("EISDIR", `${inode.name} is a directory`);
-    if (changes.size !== undefined && changes.fh === undefined) assertNamed(inode);
+    if (changes.fh === undefined && (changes.size !== undefined || inode.kind === "dir" || inode.handles === 0)) {
+      assertNamed(inode);
+    }
     if (changes.size === undefined) assertWritable(inode);
     else assertContentWritable(inode);
     if (changes.mode !== undefined) inode.mode = changes.mode & 0o777;
     if (changes.atime !== undefined) inode.atime = changes.atime;
     if (inode.kind === "file" && (changes.size !== undefined || changes.mtime !== undefined)) {
-      await this.#files.change(
+      await this.#commits.change(
         inode,
         async () => {
           if (changes.size !== undefined) await this.#files.truncate(inode, changes.size, signal);
@@ -124,7 +130,7 @@ export class FileSystem {
   async mknod(parent: number, name: string, mode: number, signal: AbortSignal): Promise<Inode> {
     const inode = await this.#namespace.create(this.#dir(parent), name, signal);
     inode.mode = mode;
-    await this.#files.commit(inode, signal);
+    await this.#commits.commit(inode, signal);
     return inode;
   }
 
@@ -159,13 +165,14 @@ export class FileSystem {
     const inode = this.#file(ino);
     assertNamed(inode);
     const access = flags & O_ACCMODE;
-    const writes = access !== O_RDONLY;
     const truncates = (flags & O_TRUNC) !== 0;
-    if (writes || truncates) assertContentWritable(inode);
-    // A writer that truncates, or only writes, needs no bytes of the version; a reader must be able to get all of them.
-    if (access !== O_WRONLY && !truncates) await this.#files.pin(inode, signal);
+    const writes = access !== O_RDONLY || truncates;
+    if (writes) assertContentWritable(inode);
+    // Counted first: what is open for writing keeps its name whatever the server says meanwhile.
     const opened = this.#addHandle(inode, writes);
     try {
+      // A writer that truncates, or only writes, needs no bytes of the version; a reader must be able to get all of them.
+      if (access !== O_WRONLY && !truncates) await this.#files.pin(inode, signal);
       if (truncates) await this.#files.truncate(inode, 0, signal);
     } catch (error) {
       await this.release(opened.fh);
@@ -205,7 +212,7 @@ export class FileSystem {
   /** fsync(2): the server has the content when this resolves. */
   async store(fh: number, signal: AbortSignal): Promise<void> {
     const { inode } = this.#openFiles.get(fh);
-    await this.#files.commit(inode, signal);
+    await this.#commits.commit(inode, signal);
   }
 
   async release(fh: number): Promise<void> {
@@ -213,7 +220,7 @@ export class FileSystem {
     this.#files.release(cursor);
     inode.handles--;
     if (writes) inode.writers--;
-    if (inode.writers === 0) await this.#files.released(inode);
+    if (inode.writers === 0) await this.#commits.released(inode);
     this.#superblock.evictIfUnused(inode);
   }
 
@@ -258,12 +265,12 @@ export class FileSystem {
 
   /** Tries to store what is pending now, open files included; failures are left to drain. */
   sync(signal?: AbortSignal): Promise<void> {
-    return this.#files.sync(signal);
+    return this.#commits.sync(signal);
   }
 
   /** Stores what is pending; what cannot be stored is kept locally, and the places are returned. */
   drain(signal?: AbortSignal): Promise<string[]> {
-    return this.#files.drain(signal);
+    return this.#commits.drain(signal);
   }
 
   #addHandle(inode: FileInode, writes: boolean): OpenResult {

@@ -64,6 +64,10 @@ export interface FileInode extends Common {
   modified: boolean;
   /** Counts changes, so that a commit knows whether what it stored is still all there is. */
   generation: number;
+  /** The newest state that the server has. */
+  storedGeneration: number;
+  /** The content of an upload to the path whose outcome is not known: what the server has may be ours. */
+  attempted: ObjectId | undefined;
   /** The last commit that failed: of which state, and when (ms). A retry is scheduled for it. */
   failure: { readonly generation: number; readonly at: number } | undefined;
   /** Open handles, and those of them that may write. */

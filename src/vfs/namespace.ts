@@ -11,6 +11,7 @@ import { joinPath } from "../util/paths.ts";
 import { now } from "../util/timespec.ts";
 import type { Directories } from "./directory.ts";
 import { FsError } from "./errno.ts";
+import type { FileCommits } from "./file-commits.ts";
 import type { FileStore } from "./file-store.ts";
 import { type DirInode, type FileInode, type Inode, isWithin, pathOf } from "./inode.ts";
 import type { Locks } from "./locks.ts";
@@ -21,17 +22,27 @@ export interface Place {
   readonly name: string;
 }
 
+export interface NamespaceParts {
+  readonly superblock: Superblock;
+  readonly directories: Directories;
+  readonly files: FileStore;
+  readonly commits: FileCommits;
+  readonly locks: Locks;
+}
+
 export class Namespace {
   readonly #superblock: Superblock;
   readonly #directories: Directories;
   readonly #files: FileStore;
+  readonly #commits: FileCommits;
   readonly #locks: Locks;
 
-  constructor(superblock: Superblock, directories: Directories, files: FileStore, locks: Locks) {
-    this.#superblock = superblock;
-    this.#directories = directories;
-    this.#files = files;
-    this.#locks = locks;
+  constructor(parts: NamespaceParts) {
+    this.#superblock = parts.superblock;
+    this.#directories = parts.directories;
+    this.#files = parts.files;
+    this.#commits = parts.commits;
+    this.#locks = parts.locks;
   }
 
   async lookup(dir: DirInode, name: string, signal?: AbortSignal): Promise<Inode> {
@@ -78,8 +89,7 @@ export class Namespace {
       const inode = await this.lookup(dir, name, signal);
       if (inode.kind === "dir") throw new FsError("EISDIR", `${name} is a directory`);
       inode.upload?.abort();
-      // Who has it open goes on reading its version: the way to its bytes must be known before the name is gone.
-      if (inode.handles > 0) await this.#files.pin(inode, signal).catch(() => {});
+      await this.#files.keepReadable(inode, signal);
       const release = await this.#locks.files([inode], signal);
       try {
         if (isOnServer(inode)) await this.#apply(dir, { op: "remove", path: pathOf(inode), kind: "file" }, signal);
@@ -87,7 +97,7 @@ export class Namespace {
       } finally {
         release();
       }
-      await this.#files.settle(inode);
+      await this.#commits.settle(inode);
     });
   }
 
@@ -102,6 +112,17 @@ export class Namespace {
 
   /** rename(2) within one library; across libraries EXDEV, so that mv copies. */
   async rename(from: Place, wanted: Place, noReplace: boolean, signal?: AbortSignal): Promise<void> {
+    try {
+      await this.#rename(from, wanted, noReplace, signal);
+    } catch (error) {
+      // Somebody made the target a moment ago: with a new listing it is there to be replaced.
+      if (noReplace || !(error instanceof SeafileError) || error.kind !== "exists") throw error;
+      this.#directories.expire(wanted.dir);
+      await this.#rename(from, wanted, noReplace, signal);
+    }
+  }
+
+  async #rename(from: Place, wanted: Place, noReplace: boolean, signal: AbortSignal | undefined): Promise<void> {
     assertWritable(from.dir);
     const to = { dir: wanted.dir, name: storableName(wanted.dir, wanted.name) };
     if (from.dir.library !== to.dir.library)
@@ -139,7 +160,7 @@ export class Namespace {
     signal: AbortSignal | undefined,
   ): Promise<void> {
     target?.upload?.abort();
-    if (target !== undefined && target.handles > 0) await this.#files.pin(target, signal).catch(() => {});
+    if (target !== undefined) await this.#files.keepReadable(target, signal);
     const release = await this.#locks.files(target === undefined ? [source] : [source, target], signal);
     try {
       const replaces = target !== undefined && isOnServer(target);
@@ -148,9 +169,9 @@ export class Namespace {
       else await this.#moveOnServer(source, to, signal);
     } finally {
       release();
+      await this.#commits.settle(source);
+      if (target !== undefined) await this.#commits.settle(target);
     }
-    await this.#files.settle(source);
-    if (target !== undefined) await this.#files.settle(target);
   }
 
   /** The server knows nothing of the source yet: its first commit will go to the new place, replacing what is there. */
@@ -166,22 +187,22 @@ export class Namespace {
    */
   async #replace(source: FileInode, to: Place, target: FileInode, signal: AbortSignal | undefined): Promise<void> {
     const from = { dir: source.parent!, name: source.name, path: pathOf(source) };
-    const before = { version: source.version, baseId: source.baseId };
-    const entry = await this.#files.upload(source, joinPath(pathOf(to.dir), to.name), target.baseId, signal);
+    const { version, baseId, modified, serverMtime, storedGeneration } = source;
+    const entry = await this.#commits.upload(source, joinPath(pathOf(to.dir), to.name), target.baseId, signal);
     this.#directories.added(to.dir, entry);
     try {
       await this.#apply(from.dir, { op: "remove", path: from.path, kind: "file" }, signal);
     } catch (error) {
       // The source is still there, unchanged, and the target has its content: say so, and let both listings be read again.
-      Object.assign(source, before);
+      Object.assign(source, { version, baseId, modified, serverMtime, storedGeneration });
       this.#superblock.adopt(to.dir, entry);
       this.#directories.expire(from.dir);
       this.#directories.expire(to.dir);
       throw error;
     }
-    this.#superblock.move(source, to.dir, entry.name);
+    if (entry.name === to.name) this.#superblock.move(source, to.dir, entry.name);
+    else this.#commits.rename(source, to.dir, entry.name);
     this.#directories.removed(from.dir, from.name);
-    if (entry.name !== to.name) this.#directories.expire(to.dir);
   }
 
   async #moveOnServer(source: Inode, to: Place, signal: AbortSignal | undefined): Promise<void> {

@@ -2,13 +2,15 @@
  * Pushes dirty files to the server: now (commit, for close and fsync) or later (retry, for what could not be stored).
  * Invariants: one commit per target at a time; a file whose commit failed stays pending and is tried again with growing pauses
  * until it is stored, discarded, or the mount ends; nothing counts as stored before the server said so.
- * Called by vfs/file-store.ts; drained by mount.ts at the end.
+ * Called by vfs/file-commits.ts.
  */
 import pLimit from "p-limit";
 import type { Logger } from "../observe/log.ts";
 import { SeafileError } from "../seafile/errors.ts";
 import type { Library } from "../seafile/library.ts";
-import type { ObjectId, RemoteEntry } from "../seafile/types.ts";
+import { fileIdOf } from "../seafile/object-id.ts";
+import type { Change, Content, ObjectId, RemoteEntry } from "../seafile/types.ts";
+import { deferred, raceAbort } from "../util/abort.ts";
 import { joinPath, splitPath } from "../util/paths.ts";
 import { conflictName } from "./conflict.ts";
 import type { DirtyFile } from "./dirty-file.ts";
@@ -22,6 +24,10 @@ export interface CommitRequest {
   readonly mtime: number;
   /** The version expected at the path; null: no such name. */
   readonly base: ObjectId | null;
+  /** The content of an earlier upload to the path whose outcome is not known: it may be replaced like the base. */
+  readonly attempted: ObjectId | undefined;
+  /** Told the id of the content when this upload's own outcome is not known. */
+  readonly uncertain: (id: ObjectId) => void;
 }
 
 export interface CommitterOptions {
@@ -52,31 +58,49 @@ export class Committer {
    * Stores the file and says how the server has it. When somebody else changed it meanwhile both versions stay: ours under a
    * conflict name, which is then the name of the returned entry. Rejects with SeafileError or an error of the local disk.
    */
-  commit(request: CommitRequest, signal?: AbortSignal): Promise<RemoteEntry> {
-    return this.#limit(() =>
-      request.dirty.commit(async (content) => {
-        const { library, path, mtime, base } = request;
-        const [result] = await library.apply([{ op: "put", path, content, mtime, base }], signal);
-        if (result?.ok && result.entry !== undefined) {
-          if (result.entry.name !== splitPath(path).name) this.#sayConflict(path, result.entry.name);
-          return result.entry;
-        }
-        if (result?.ok === false && result.error.kind === "conflict") {
-          const { parent, name } = splitPath(path);
-          const aside = conflictName(name, this.#options.user, new Date());
-          const [copy] = await library.apply(
-            [{ op: "put", path: joinPath(parent, aside), content, mtime, base: null }],
-            signal,
-          );
-          if (copy?.ok && copy.entry !== undefined) {
-            this.#sayConflict(path, copy.entry.name);
-            return copy.entry;
-          }
-          throw failure(copy);
-        }
-        throw failure(result);
-      }, signal),
-    );
+  async commit(request: CommitRequest, signal?: AbortSignal): Promise<RemoteEntry> {
+    const giveBack = await this.#slot(signal);
+    try {
+      return await request.dirty.commit((content) => this.#store(request, content, signal), signal);
+    } finally {
+      giveBack();
+    }
+  }
+
+  async #store(request: CommitRequest, content: Content, signal: AbortSignal | undefined): Promise<RemoteEntry> {
+    const { library, path, mtime, base, attempted } = request;
+    const { parent, name } = splitPath(path);
+    try {
+      const entry = await put(library, { path, content, mtime, base, attempted }, signal);
+      if (entry.name !== name) this.#sayConflict(path, entry.name);
+      return entry;
+    } catch (error) {
+      if (error instanceof SeafileError && error.kind === "conflict") {
+        const aside = joinPath(parent, conflictName(name, this.#options.user, new Date()));
+        const copy = await put(library, { path: aside, content, mtime, base: null, attempted: undefined }, signal);
+        this.#sayConflict(path, copy.name);
+        return copy;
+      }
+      if (!(error instanceof SeafileError && error.unapplied)) request.uncertain(await fileIdOf(content));
+      throw error;
+    }
+  }
+
+  /** One of the places for uploads; waiting for it can be given up. Resolves with the function that gives it back. */
+  async #slot(signal: AbortSignal | undefined): Promise<() => void> {
+    const granted = deferred<void>();
+    const done = deferred<void>();
+    void this.#limit(async () => {
+      granted.resolve();
+      await done.promise;
+    });
+    try {
+      await raceAbort(granted.promise, signal);
+    } catch (error) {
+      done.resolve();
+      throw error;
+    }
+    return done.resolve;
   }
 
   /** Tries `work` again after a pause, and again, until it resolves. `key` is the inode; one retry per key. */
@@ -98,6 +122,10 @@ export class Committer {
     this.#retries.delete(key);
   }
 
+  get isStopped(): boolean {
+    return this.#stopped;
+  }
+
   /** No retries from here on; what is still pending is the caller's to drain. */
   stop(): void {
     this.#stopped = true;
@@ -113,6 +141,13 @@ export class Committer {
   }
 }
 
-function failure(result: { readonly ok: boolean; readonly error?: SeafileError } | undefined): Error {
-  return result?.error ?? new SeafileError("protocol", "The server accepted an upload without saying what it stored.");
+async function put(
+  library: Library,
+  change: Omit<Extract<Change, { op: "put" }>, "op">,
+  signal: AbortSignal | undefined,
+): Promise<RemoteEntry> {
+  const [result] = await library.apply([{ op: "put", ...change }], signal);
+  if (result?.ok && result.entry !== undefined) return result.entry;
+  if (result?.ok === false) throw result.error;
+  throw new SeafileError("protocol", "The server accepted an upload without saying what it stored.");
 }

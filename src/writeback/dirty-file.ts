@@ -46,14 +46,16 @@ export class DirtyFile {
     return this.#size;
   }
 
+  /** Whether some of the content is still to be read from the base. */
+  get needsBase(): boolean {
+    return this.#baseGaps(0, this.#size).length > 0;
+  }
+
   /** Writes all of `data` or fails as the local disk does; nothing is counted as written when it fails. */
   async write(offset: number, data: Uint8Array, signal?: AbortSignal): Promise<void> {
     if (data.length === 0) return;
     await this.#locked("exclusive", signal, async () => {
-      for (let done = 0; done < data.length; ) {
-        const { bytesWritten } = await this.#file.handle.write(data, done, data.length - done, offset + done);
-        done += bytesWritten;
-      }
+      await this.#writeAll(data, offset);
       this.#extents.add(offset, offset + data.length);
       this.#size = Math.max(this.#size, offset + data.length);
     });
@@ -138,7 +140,7 @@ export class DirtyFile {
         const end = Math.min(gap.end, start + CHUNK);
         let position = start;
         for (const part of await this.#base!.read(start, end, signal)) {
-          await this.#file.handle.write(part, 0, part.length, position);
+          await this.#writeAll(part, position);
           position += part.length;
         }
         this.#extents.add(start, end);
@@ -146,6 +148,19 @@ export class DirtyFile {
     }
     // A file extended by truncate alone is shorter on the disk than it is.
     await this.#file.handle.truncate(this.#size);
+  }
+
+  async #writeAll(data: Uint8Array, position: number): Promise<void> {
+    try {
+      for (let done = 0; done < data.length; ) {
+        const { bytesWritten } = await this.#file.handle.write(data, done, data.length - done, position + done);
+        done += bytesWritten;
+      }
+    } catch (error) {
+      // What a failed write left beyond the end must not show when the file grows over it.
+      await this.#file.handle.truncate(this.#size).catch(() => {});
+      throw error;
+    }
   }
 
   async #readSpool(start: number, end: number): Promise<Buffer> {

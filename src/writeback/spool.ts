@@ -5,7 +5,7 @@
  */
 import { randomUUID } from "node:crypto";
 import { type FileHandle, mkdir, open, readdir, rename, rm, unlink } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import type { Logger } from "../observe/log.ts";
 
 export interface SpoolFile {
@@ -14,7 +14,8 @@ export interface SpoolFile {
 }
 
 export class Spool {
-  readonly #folder: string;
+  #folder: string;
+  #isKept = false;
   readonly #recovered: string;
 
   private constructor(folder: string, recovered: string) {
@@ -50,7 +51,7 @@ export class Spool {
 
   /** Keeps the file for its user, outside the spool, and says where. `name` is the file's own name, shown in the new one. */
   async recover(file: SpoolFile, name: string): Promise<string> {
-    await mkdir(this.#recovered, { recursive: true, mode: 0o700 });
+    await mkdir(this.#recovered, { recursive: true, mode: 0o700 }).catch(() => {});
     const stamp = new Date().toISOString().replaceAll(/[:.]/g, "-");
     // Only the last 200 bytes of the name, so that stamp and id still fit into NAME_MAX.
     const shown = Buffer.from(basename(name))
@@ -60,12 +61,28 @@ export class Spool {
     const path = join(this.#recovered, `${stamp} ${randomUUID().slice(0, 4)} ${shown}`);
     await file.handle.sync().catch(() => {});
     await file.handle.close().catch(() => {});
-    await rename(file.path, path);
-    return path;
+    try {
+      await rename(file.path, path);
+      return path;
+    } catch {
+      return this.#keep(basename(file.path));
+    }
+  }
+
+  /** Nothing can be moved out of the spool: the folder itself is kept, under a name that the next start does not remove. */
+  async #keep(name: string): Promise<string> {
+    if (!this.#isKept) {
+      this.#isKept = true;
+      const kept = join(dirname(this.#folder), `kept-${basename(this.#folder)}`);
+      await rename(this.#folder, kept);
+      this.#folder = kept;
+    }
+    return join(this.#folder, name);
   }
 
   /** Removes the folder with whatever is still in it. Call when every dirty file was stored, discarded or recovered. */
   async close(): Promise<void> {
+    if (this.#isKept) return;
     await rm(this.#folder, { recursive: true, force: true });
   }
 }
