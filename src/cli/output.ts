@@ -21,6 +21,11 @@ export function remark(line: string): void {
   process.stderr.write(`${line}\n`);
 }
 
+/** A remark that only a person who waits has a use for. */
+export function remarkOnTerminal(line: string): void {
+  if (process.stderr.isTTY) remark(line);
+}
+
 export function sayJson(value: unknown): void {
   say(JSON.stringify(value, null, 2));
 }

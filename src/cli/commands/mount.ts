@@ -12,7 +12,7 @@ import { CliError, EXIT, usageError } from "../exit-codes.ts";
 import { type MountFlags, parseMountWords, VALUE_OPTIONS } from "../mount-flags.ts";
 import { findRecord } from "../mount-record.ts";
 import { canonicalMountpoint } from "../mountpoint.ts";
-import { remark, say } from "../output.ts";
+import { remark, remarkOnTerminal, say } from "../output.ts";
 import { logFileOf } from "../paths.ts";
 
 interface Args {
@@ -72,7 +72,7 @@ export const mountCommand: CommandModule<object, Args> = {
     await check(options);
     const name = options.library ?? new URL(options.server).host;
     const ready = () => say(`${name} mounted on ${mountpoint}`);
-    const slow = setTimeout(() => process.stderr.isTTY && remark(`Waiting for ${options.server} ...`), SLOW_MS).unref();
+    const slow = setTimeout(() => remarkOnTerminal(`Waiting for ${options.server} ...`), SLOW_MS).unref();
     if (args.foreground) {
       process.exitCode = await runHere(options, args, () => {
         clearTimeout(slow);

@@ -8,7 +8,7 @@ import { ErrnoError } from "../../util/errno.ts";
 import { CliError, EXIT, sentenceOf } from "../exit-codes.ts";
 import { findRecord, reportEnd, takeUnstored, waitForEnd } from "../mount-record.ts";
 import { canonicalMountpoint } from "../mountpoint.ts";
-import { remark, say } from "../output.ts";
+import { remark, remarkOnTerminal, say } from "../output.ts";
 
 interface Args {
   readonly mountpoint: string;
@@ -35,7 +35,8 @@ export const unmountCommand: CommandModule<object, Args> = {
     if (state === "other") throw new CliError(EXIT.notFound, `${mountpoint} is a mount, but not one of seamount.`);
     if (state === "nothing" && !record) throw new CliError(EXIT.notFound, `Nothing is mounted on ${mountpoint}.`);
     if (state === "seamount") await detach(mountpoint, args.lazy === true);
-    if (record && !args.lazy) await waitForEnd(record, () => remark("Waiting until everything is stored ..."));
+    if (record && !args.lazy)
+      await waitForEnd(record, () => remarkOnTerminal("Waiting until everything is stored ..."));
     process.exitCode = reportEnd(args.lazy ? [] : takeUnstored(mountpoint), mountpoint, remark);
     if (process.exitCode === EXIT.ok) say(`${mountpoint} unmounted`);
   },
