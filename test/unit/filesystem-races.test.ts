@@ -449,6 +449,22 @@ describe("a file that could not be stored", () => {
     expect(await readFile(place!, "utf8")).toBe("precious");
   });
 
+  it("is named where it is, also when there are several of them", async () => {
+    await writeFile(join(stateDir, "recovered"), "in the way");
+    server.faults.fail("upload", 403, { times: Number.POSITIVE_INFINITY, ...DENIED });
+    for (const name of ["a", "b", "c"]) await expect(save(name, `precious ${name}`)).rejects.toThrow();
+    const places = await fs.drain(signal);
+    const contents = await Promise.all(places.map((place) => readFile(place, "utf8")));
+    expect(contents.sort()).toEqual(["precious a", "precious b", "precious c"]);
+  });
+
+  it("because its program was interrupted is stored at the end of the mount", async () => {
+    const { fh } = await create("a", "precious");
+    await interruptedStore(fh, "a");
+    await fs.release(fh);
+    expect([await fs.drain(signal), names()]).toEqual([[], ["a"]]);
+  });
+
   it("because its upload hangs does not make the end of the mount wait for it", async () => {
     const { fh } = await create("a", "precious");
     server.faults.hang("upload", { times: Number.POSITIVE_INFINITY });
@@ -553,6 +569,23 @@ describe("operations that overlap", () => {
     await rename("a", "b");
     await rename("c", "a");
     expect(await found).toBe("mine");
+  });
+
+  it("a folder is found in between the server's moving it and our hearing of it", async () => {
+    await server.store.mkdir(id, "/a");
+    await server.store.writeFile(id, "/a/mine", "x");
+    const { ino } = await lookup("/a");
+    const apply = library.apply.bind(library);
+    library.apply = async (...args) => {
+      const results = await apply(...args);
+      await sleep(200);
+      return results;
+    };
+    const moving = rename("a", "b");
+    await sleep(120);
+    const found = await fs.lookup(ino, "mine", signal).then(({ name }) => name, String);
+    await moving;
+    expect(found).toBe("mine");
   });
 
   it("who has a replaced file open goes on writing and reading it, and nothing of that is stored", async () => {
