@@ -126,6 +126,8 @@ describe.concurrent("the server is down when a file is closed", () => {
     expect(await serverTree(server, libraryId)).toEqual({ stored: fileOf("stored") });
   });
 
+  // SEMANTICS: "What is not stored when the mount ends is kept in the folder `recovered` of the state directory, and the exit
+  // code is 6."
   it("still down at unmount: exit code 6, and the file is kept where the message says", async ({
     expect,
     onTestFinished,

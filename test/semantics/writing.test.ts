@@ -198,7 +198,7 @@ describe("what the server does not take", () => {
     ];
     store.share(guest, EMAIL, "rw");
     store.share(readable, EMAIL, "r");
-    const mount = await mountLibrary(scope, { server, args: ["--refresh", "3600"] });
+    const mount = await mountLibrary(scope, { server, args: ["--refresh", "3600", "--timeout", "3"] });
     const worker = new FsWorker(scope);
     const write = (path: string) => outcome(worker.writeFile(join(mount.dir, path), "content"));
     expect(await write("Own/before")).toBe("ok");
