@@ -8,9 +8,10 @@ import type { Listing, ListingCache } from "../cache/listing-cache.ts";
 import type { Logger } from "../observe/log.ts";
 import { toNfc } from "../seafile/names.ts";
 import type { ObjectId, RemoteEntry, RemoteListing } from "../seafile/types.ts";
+import { raceAbort } from "../util/abort.ts";
 import { now } from "../util/timespec.ts";
 import { FsError } from "./errno.ts";
-import { type DirInode, type Ino, type Inode, isHeldHere, pathOf } from "./inode.ts";
+import { type DirInode, type Ino, type Inode, isHeldHere, movingAbove, pathOf } from "./inode.ts";
 import type { LibraryRoot } from "./library-root.ts";
 import type { Superblock } from "./superblock.ts";
 
@@ -132,6 +133,8 @@ export class Directories {
         if (answer !== "unchanged") this.#warnOfHidden(dir, path, answer);
         return answer;
       } catch (error) {
+        // The server may have moved it already while its answer to us is still on the way.
+        await raceAbort(movingAbove(dir) ?? Promise.resolve(), signal);
         if (!isMoved()) throw error;
       }
     }

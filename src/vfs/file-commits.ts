@@ -7,7 +7,7 @@
 import { SEED_MAX } from "../cache/policy.ts";
 import type { Logger } from "../observe/log.ts";
 import { SeafileError } from "../seafile/errors.ts";
-import type { RemoteEntry } from "../seafile/types.ts";
+import type { ObjectId, RemoteEntry } from "../seafile/types.ts";
 import { now } from "../util/timespec.ts";
 import type { Committer } from "../writeback/committer.ts";
 import type { Directories } from "./directory.ts";
@@ -21,6 +21,9 @@ import type { Superblock } from "./superblock.ts";
 const JUST_NOW_MS = 30_000;
 /** How long the end of a mount tries to complete a file that it keeps locally from its base on the server. */
 const RECOVER_MS = 5_000;
+
+/** What the server is believed to have at a path: this version (null: none), or the content of an upload of unknown outcome. */
+export type Believed = Pick<FileInode, "baseId" | "attempted">;
 
 export interface FileCommitsParts {
   readonly superblock: Superblock;
@@ -101,18 +104,22 @@ export class FileCommits {
 
   /**
    * Uploads the file's content to `path`, which is where the inode is or is about to be. The caller holds the file's lock and the
-   * library's tree. Resolves with what the server stored.
+   * library's tree, and says what is believed to be at the path. Resolves with what the server stored.
    */
-  async upload(inode: FileInode, path: string, base: FileInode["baseId"], signal?: AbortSignal): Promise<RemoteEntry> {
+  async upload(inode: FileInode, path: string, there: Believed, signal?: AbortSignal): Promise<RemoteEntry> {
     const controller = new AbortController();
     inode.upload = controller;
     try {
       const dirty = await this.#parts.files.dirtyOf(inode);
       const generation = inode.generation;
-      const { library, attempted } = inode;
+      const { library } = inode;
+      const { baseId: base, attempted } = there;
       const mtime = (inode.mtime ?? now()).sec;
+      const uncertain = (id: ObjectId) => {
+        inode.attempted = id;
+      };
       const entry = await this.#parts.committer.commit(
-        { library, path, dirty, mtime, base, attempted, uncertain: (id) => (inode.attempted = id) },
+        { library, path, dirty, mtime, base, attempted, keepBoth: !inode.onlyTime, uncertain },
         signal === undefined ? controller.signal : AbortSignal.any([controller.signal, signal]),
       );
       inode.version = { id: entry.id, size: entry.size };
@@ -125,7 +132,7 @@ export class FileCommits {
       return entry;
     } catch (error) {
       // The answer may have been lost after the server stored the file.
-      if (base === null && !(error instanceof SeafileError && error.unapplied)) inode.perhapsStored = true;
+      if (there.baseId === null && !(error instanceof SeafileError && error.unapplied)) inode.perhapsStored = true;
       throw error;
     } finally {
       inode.upload = undefined;
@@ -195,7 +202,8 @@ export class FileCommits {
       }
       inode.failure = undefined;
     } catch (error) {
-      inode.failure = { generation: inode.generation, at: performance.now() };
+      // An interrupted program says nothing of the server.
+      if (failureOf(error).code !== "EINTR") inode.failure = { generation: inode.generation, at: performance.now() };
       throw error;
     }
   }
@@ -210,11 +218,17 @@ export class FileCommits {
       const dir = inode.parent!;
       const { name } = inode;
       const isNew = inode.baseId === null;
-      const entry = await this.upload(inode, pathOf(inode), inode.baseId, signal);
+      const entry = await this.upload(inode, pathOf(inode), inode, signal);
       if (entry.name !== name) this.rename(inode, dir, entry.name);
       if (isNew || entry.name !== name) directories.added(dir, entry);
       else directories.replaced(dir, entry);
     } catch (error) {
+      // Somebody else has changed the file: the time set here was that of a version which is gone.
+      if (inode.onlyTime && error instanceof SeafileError && error.kind === "conflict") {
+        inode.modified = false;
+        directories.expire(inode.parent!);
+        return;
+      }
       // An unlink that gave up our upload waits for the file's lock: let it have it, then see what is left to do.
       if (signal?.aborted || !isAbort(error) || this.#parts.committer.isStopped) throw error;
     } finally {

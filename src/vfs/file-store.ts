@@ -104,7 +104,10 @@ export class FileStore {
     if (inode.modified || inode.unlinked || inode.version === null || mtime.sec === inode.serverMtime) return;
     if (!inode.writable || inode.library.info.encrypted || this.sizeOf(inode) > TOUCH_UPLOAD_MAX) return;
     if (!(await inode.library.keepsMtimes(signal))) return;
+    await this.pin(inode, signal);
     await this.dirtyOf(inode);
+    // Somebody may have written meanwhile.
+    inode.onlyTime = !inode.modified;
     inode.modified = true;
     inode.generation++;
   }
@@ -144,6 +147,7 @@ export class FileStore {
 
 function markModified(inode: FileInode): void {
   inode.modified = true;
+  inode.onlyTime = false;
   inode.generation++;
   inode.mtime = now();
   inode.ctime = inode.mtime;

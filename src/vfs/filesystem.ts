@@ -19,7 +19,7 @@ import type { DirInode, FileInode, Inode } from "./inode.ts";
 import { assertContentWritable, assertWritable, type Namespace, type Place } from "./namespace.ts";
 import type { Superblock } from "./superblock.ts";
 
-const { O_RDONLY, O_WRONLY, O_TRUNC } = constants;
+const { O_RDONLY, O_TRUNC } = constants;
 const O_ACCMODE = 3;
 const FALLOC_FL_KEEP_SIZE = 1;
 
@@ -171,8 +171,8 @@ export class FileSystem {
     // Counted first: what is open for writing keeps its name whatever the server says meanwhile.
     const opened = this.#addHandle(inode, writes);
     try {
-      // A writer that truncates, or only writes, needs no bytes of the version; a reader must be able to get all of them.
-      if (access !== O_WRONLY && !truncates) await this.#files.pin(inode, signal);
+      // Who truncates needs no bytes of the version; who reads or writes parts of it must be able to get all of them.
+      if (!truncates) await this.#files.pin(inode, signal);
       if (truncates) await this.#files.truncate(inode, 0, signal);
     } catch (error) {
       await this.release(opened.fh);

@@ -42,6 +42,8 @@ export interface DirInode extends Common {
   readonly promised: Map<string, Ino>;
   /** undefined: the account's root, whose entries are libraries. */
   readonly library: Library | undefined;
+  /** While the server is asked to move the directory: settles when it has answered. Its path may lead nowhere meanwhile. */
+  moving: Promise<void> | undefined;
   /** For the top directory of a library: its path there ("/" or a sub-folder). undefined elsewhere. */
   readonly top: string | undefined;
 }
@@ -62,6 +64,8 @@ export interface FileInode extends Common {
   dirty: DirtyFile | undefined;
   /** The dirty file (or the time) differs from what the server has. */
   modified: boolean;
+  /** The modification is a new time and nothing else. */
+  onlyTime: boolean;
   /** Counts changes, so that a commit knows whether what it stored is still all there is. */
   generation: number;
   /** The newest state that the server has. */
@@ -102,4 +106,10 @@ export function pathOf(inode: Inode): string {
 export function isWithin(dir: DirInode, inode: Inode): boolean {
   for (let at: DirInode | null = dir; at !== null; at = at.parent) if (at === inode) return true;
   return false;
+}
+
+/** What moves the directory or one above it at the moment, if anything does. */
+export function movingAbove(dir: DirInode): Promise<void> | undefined {
+  for (let at: DirInode | null = dir; at !== null; at = at.parent) if (at.moving !== undefined) return at.moving;
+  return undefined;
 }

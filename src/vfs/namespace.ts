@@ -7,13 +7,14 @@
 import { SeafileError } from "../seafile/errors.ts";
 import { checkName, toNfc } from "../seafile/names.ts";
 import type { Change, RemoteEntry } from "../seafile/types.ts";
+import { deferred } from "../util/abort.ts";
 import { joinPath } from "../util/paths.ts";
 import { now } from "../util/timespec.ts";
 import type { Directories } from "./directory.ts";
 import { FsError } from "./errno.ts";
 import type { FileCommits } from "./file-commits.ts";
 import type { FileStore } from "./file-store.ts";
-import { type DirInode, type FileInode, type Inode, isWithin, pathOf } from "./inode.ts";
+import { type DirInode, type FileInode, type Inode, isHeldHere, isWithin, pathOf } from "./inode.ts";
 import type { Locks } from "./locks.ts";
 import type { Superblock } from "./superblock.ts";
 
@@ -166,7 +167,7 @@ export class Namespace {
       const replaces = target !== undefined && isOnServer(target);
       if (!isOnServer(source)) this.#retarget(source, to, target);
       else if (replaces) await this.#replace(source, to, target, signal);
-      else await this.#moveOnServer(source, to, signal);
+      else await this.#moveFile(source, to, target, signal);
     } finally {
       release();
       await this.#commits.settle(source);
@@ -178,6 +179,7 @@ export class Namespace {
   #retarget(source: FileInode, to: Place, target: FileInode | undefined): void {
     source.baseId = target?.baseId ?? null;
     source.perhapsStored = target?.perhapsStored ?? false;
+    source.attempted = target?.attempted;
     this.#superblock.move(source, to.dir, to.name);
   }
 
@@ -188,7 +190,7 @@ export class Namespace {
   async #replace(source: FileInode, to: Place, target: FileInode, signal: AbortSignal | undefined): Promise<void> {
     const from = { dir: source.parent!, name: source.name, path: pathOf(source) };
     const { version, baseId, modified, serverMtime, storedGeneration } = source;
-    const entry = await this.#commits.upload(source, joinPath(pathOf(to.dir), to.name), target.baseId, signal);
+    const entry = await this.#commits.upload(source, joinPath(pathOf(to.dir), to.name), target, signal);
     this.#directories.added(to.dir, entry);
     try {
       await this.#apply(from.dir, { op: "remove", path: from.path, kind: "file" }, signal);
@@ -205,14 +207,26 @@ export class Namespace {
     this.#directories.removed(from.dir, from.name);
   }
 
+  async #moveFile(
+    source: FileInode,
+    to: Place,
+    target: FileInode | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    try {
+      await this.#moveOnServer(source, to, signal);
+    } catch (error) {
+      // Gone from the server, or never arrived there; what is here will be stored at the new place.
+      if (!(error instanceof SeafileError) || error.kind !== "not-found" || !isHeldHere(source)) throw error;
+      this.#retarget(source, to, target);
+    }
+  }
+
   async #moveOnServer(source: Inode, to: Place, signal: AbortSignal | undefined): Promise<void> {
     const from = { dir: source.parent!, name: source.name };
     const path = joinPath(pathOf(to.dir), to.name);
-    const moved = await this.#apply(
-      from.dir,
-      { op: "move", from: pathOf(source), to: path, kind: source.kind },
-      signal,
-    );
+    const change: Change = { op: "move", from: pathOf(source), to: path, kind: source.kind };
+    const moved = await whileMoving(source, () => this.#apply(from.dir, change, signal));
     const known = this.#directories.entry(from.dir, from.name);
     this.#superblock.move(source, to.dir, to.name);
     this.#directories.removed(from.dir, from.name);
@@ -266,6 +280,20 @@ export class Namespace {
     } finally {
       releaseTree();
     }
+  }
+}
+
+/** Lets those wait who list a directory below its old path, until it is known where it is. */
+async function whileMoving<T>(inode: Inode, move: () => Promise<T>): Promise<T> {
+  if (inode.kind === "file") return move();
+  const { promise, resolve } = deferred<void>();
+  inode.moving = promise;
+  try {
+    return await move();
+  } finally {
+    inode.moving = undefined;
+    // After the caller has moved the inode, which it does without waiting for anything.
+    setImmediate(resolve);
   }
 }
 

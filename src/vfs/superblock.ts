@@ -73,6 +73,7 @@ export class Superblock {
       baseId: null,
       dirty: undefined,
       modified: false,
+      onlyTime: false,
       generation: 0,
       failure: undefined,
       storedGeneration: 0,
@@ -138,6 +139,7 @@ export class Superblock {
             baseId: entry.id,
             dirty: undefined,
             modified: false,
+            onlyTime: false,
             generation: 0,
             failure: undefined,
             storedGeneration: 0,
@@ -191,6 +193,7 @@ function newDir(ino: Ino, parent: DirInode | null, name: string, facts: NewDir):
     kind: "dir",
     children: new Map(),
     promised: new Map(),
+    moving: undefined,
     library: facts.library,
     top: facts.top,
   };

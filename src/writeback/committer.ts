@@ -26,6 +26,8 @@ export interface CommitRequest {
   readonly base: ObjectId | null;
   /** The content of an earlier upload to the path whose outcome is not known: it may be replaced like the base. */
   readonly attempted: ObjectId | undefined;
+  /** Store a copy when somebody else changed the file; otherwise the commit rejects with kind "conflict". */
+  readonly keepBoth: boolean;
   /** Told the id of the content when this upload's own outcome is not known. */
   readonly uncertain: (id: ObjectId) => void;
 }
@@ -75,7 +77,7 @@ export class Committer {
       if (entry.name !== name) this.#sayConflict(path, entry.name);
       return entry;
     } catch (error) {
-      if (error instanceof SeafileError && error.kind === "conflict") {
+      if (request.keepBoth && error instanceof SeafileError && error.kind === "conflict") {
         const aside = joinPath(parent, conflictName(name, this.#options.user, new Date()));
         const copy = await put(library, { path: aside, content, mtime, base: null, attempted: undefined }, signal);
         this.#sayConflict(path, copy.name);

@@ -14,8 +14,8 @@ export interface SpoolFile {
 }
 
 export class Spool {
-  #folder: string;
-  #isKept = false;
+  readonly #folder: string;
+  #kept: Promise<string> | undefined;
   readonly #recovered: string;
 
   private constructor(folder: string, recovered: string) {
@@ -69,20 +69,19 @@ export class Spool {
     }
   }
 
-  /** Nothing can be moved out of the spool: the folder itself is kept, under a name that the next start does not remove. */
+  /** Nothing can be moved out of the spool: the folder itself is kept, once, under a name that the next start does not remove. */
   async #keep(name: string): Promise<string> {
-    if (!this.#isKept) {
-      this.#isKept = true;
+    this.#kept ??= (async () => {
       const kept = join(dirname(this.#folder), `kept-${basename(this.#folder)}`);
       await rename(this.#folder, kept);
-      this.#folder = kept;
-    }
-    return join(this.#folder, name);
+      return kept;
+    })();
+    return join(await this.#kept, name);
   }
 
   /** Removes the folder with whatever is still in it. Call when every dirty file was stored, discarded or recovered. */
   async close(): Promise<void> {
-    if (this.#isKept) return;
+    if (this.#kept !== undefined) return;
     await rm(this.#folder, { recursive: true, force: true });
   }
 }

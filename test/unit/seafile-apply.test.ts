@@ -283,7 +283,10 @@ describe("put of a new file whose answer is lost", () => {
     const id = await fileIdOf(contentOf("text"));
     const { server, library } = await setUp({
       [`POST ${UPLOAD}`]: cut,
-      [`GET ${API}/dir/`]: listingOf({ type: "file", name: "a (3).txt", id }),
+      [`GET ${API}/dir/`]: listingOf(
+        { type: "file", name: "a.txt", id: idOf("7") },
+        { type: "file", name: "a (3).txt", id },
+      ),
     });
     expect(await one(library, put("/d/a.txt", "text"))).toMatchObject({ ok: true, entry: { name: "a (3).txt", id } });
     expect(server.lines().filter((line) => line === `POST ${UPLOAD}`)).toHaveLength(1);
