@@ -22,7 +22,8 @@ export default defineConfig({
           include: ["test/{mount,semantics,model}/**/*.test.ts", "test/**/*.mount.test.ts"],
           globalSetup: ["test/support/global-setup.ts"],
           pool: "forks",
-          fileParallelism: false,
+          // Mounts mostly wait; two files at a time leave a core to each.
+          maxWorkers: 2,
           testTimeout: 120_000,
           hookTimeout: 60_000,
         },

@@ -6,6 +6,7 @@
 import { isAbsolute } from "node:path";
 import envPaths from "env-paths";
 import { z } from "zod";
+import { DEFAULT_CACHE_SIZE, DEFAULT_REFRESH_MS } from "./cache/policy.ts";
 import type { Logger } from "./observe/log.ts";
 import { normalizeServerUrl } from "./util/server-url.ts";
 
@@ -55,12 +56,9 @@ export const mountOptionsSchema = z.strictObject({
   /** Permission bits that no file and no folder shows. */
   umask: wholeNumber("an octal number", 0, 0o777).default(0o022),
   /** Bytes of memory for file content that was read. */
-  cacheSize: z
-    .int("must be a number of bytes")
-    .min(MIB, "must be at least 1M")
-    .default(256 * MIB),
+  cacheSize: z.int("must be a number of bytes").min(MIB, "must be at least 1M").default(DEFAULT_CACHE_SIZE),
   /** How old a folder listing may get before the server is asked again, in milliseconds. */
-  refreshMs: wholeNumber("milliseconds", 0, 24 * 3600 * 1000).default(5000),
+  refreshMs: wholeNumber("milliseconds", 0, 24 * 3600 * 1000).default(DEFAULT_REFRESH_MS),
   /** How long an operation keeps trying when the server does not answer, in milliseconds. */
   timeoutMs: wholeNumber("milliseconds", 1000, 3600 * 1000).default(20_000),
   /** Replaces scheme, host and prefix of the links that the server gives out. */

@@ -253,12 +253,15 @@ export class Namespace {
   }
 
   async #apply(dir: DirInode, change: Change, signal: AbortSignal | undefined): Promise<RemoteEntry | undefined> {
-    const [result] = await dir.library!.apply([change], signal);
-    if (result?.ok) return result.entry;
-    const error = result?.error ?? new SeafileError("protocol", "A change was not answered.");
-    // The server contradicts the listing: read it again before the next decision.
-    if (error.kind === "exists" || error.kind === "not-found") this.#directories.expire(dir);
-    throw error;
+    try {
+      const [result] = await dir.library!.apply([change], signal);
+      if (result?.ok) return result.entry;
+      throw result?.error ?? new SeafileError("protocol", "A change was not answered.");
+    } catch (error) {
+      // The server contradicts the listing, or has perhaps done what it could not say: read the listing before the next decision.
+      this.#directories.expire(dir);
+      throw error;
+    }
   }
 
   async #locked<T>(

@@ -32,6 +32,9 @@ export interface CommitRequest {
   readonly uncertain: (id: ObjectId) => void;
 }
 
+/** Above this size an upload of unknown outcome is not recognised by its content: reading it all would take too long. */
+const IDENTIFY_MAX = 256 * 1024 * 1024;
+
 export interface CommitterOptions {
   readonly log: Logger;
   /** Named in conflict copies. */
@@ -83,7 +86,8 @@ export class Committer {
         this.#sayConflict(path, copy.name);
         return copy;
       }
-      if (!(error instanceof SeafileError && error.unapplied)) request.uncertain(await fileIdOf(content));
+      const isOpen = !(error instanceof SeafileError && error.unapplied);
+      if (isOpen && content.size <= IDENTIFY_MAX) request.uncertain(await fileIdOf(content));
       throw error;
     }
   }

@@ -137,7 +137,7 @@ describe("owners and modes", () => {
 });
 
 describe("sizes", () => {
-  // SEMANTICS: "df shows the quota of the account that owns the library."
+  // SEMANTICS: "df shows the account's quota in a library of its own."
   it("df shows the quota: total, used and free", async () => {
     const own = testScope();
     const quotaServer = await startServer(own);

@@ -69,7 +69,7 @@ describe("too long", () => {
 });
 
 describe("not storable", () => {
-  // SEMANTICS: "A name that Seafile cannot store is refused with EINVAL without a request."
+  // SEMANTICS: "A name that is not valid UTF-8 is refused with EINVAL without a request."
   it.each([
     ["a byte that is not UTF-8", "bad\udcff"],
     ["an overlong dot", "\udcc0\udcae"],

@@ -73,7 +73,7 @@ describe("fallocate", () => {
 });
 
 describe("locks", () => {
-  // SEMANTICS: "flock and POSIX locks hold between the programs of one machine only."
+  // SEMANTICS: "flock and POSIX locks hold between the programs that use one mount."
   it.each(["flock", "lockf"])("%s excludes a program in the same mount, and nobody in another one", async (call) => {
     const scope = testScope();
     const folder = await shared.folder();

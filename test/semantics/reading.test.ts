@@ -49,7 +49,7 @@ async function changeIsSeen(file: string): Promise<void> {
 }
 
 describe("an open file", () => {
-  // SEMANTICS: "An open file keeps the version that it was opened with, whatever others do to it."
+  // SEMANTICS: "An open file keeps the version that it was opened with, whatever others do to it on the server."
   it.each(Object.keys(others))("is read to its end although it is %s on the server", async (what) => {
     const data = pattern(SIZE, 31);
     const { file, path, fd } = await openFile(data);

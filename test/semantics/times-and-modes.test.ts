@@ -120,7 +120,7 @@ describe("times", () => {
 });
 
 describe("modes", () => {
-  // SEMANTICS: "chmod reads back as set as long as the mount lives, and the server does not learn of it."
+  // SEMANTICS: "The permission bits that chmod sets read back as long as the mount lives, and the server does not learn of them."
   it("a file and a folder show what was set until the next mount, and the server is told nothing", async () => {
     const folder = await new12.folder();
     const { worker, server, libraryId } = new12;

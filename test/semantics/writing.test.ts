@@ -165,7 +165,7 @@ describe("what the server does not take", () => {
     expect(await serverTree(server, id)).toEqual({ kept: fileOf("more than ten bytes, too") });
   });
 
-  // SEMANTICS: "What was written and never closed is lost when seamount is killed with SIGKILL."
+  // SEMANTICS: "What was never closed, or whose close failed, is lost when seamount is killed with SIGKILL."
   it("because seamount was killed with SIGKILL is not there in the next mount, which leaves nothing of it lying about", async () => {
     const scope = testScope();
     const { server, libraryId } = shared;
