@@ -6,7 +6,15 @@
 import type { Library } from "../seafile/library.ts";
 import type { RemoteEntry } from "../seafile/types.ts";
 import { now } from "../util/timespec.ts";
-import { type DirInode, type FileInode, type Ino, type Inode, isHeldHere, ROOT_INO } from "./inode.ts";
+import {
+  type DirInode,
+  type FileInode,
+  type FileVersionState,
+  type Ino,
+  type Inode,
+  isHeldHere,
+  ROOT_INO,
+} from "./inode.ts";
 
 export class Superblock {
   readonly root: DirInode;
@@ -65,25 +73,8 @@ export class Superblock {
   /** A file that exists only here until it is committed. */
   createFile(dir: DirInode, name: string): FileInode {
     const at = now();
-    const inode: FileInode = {
-      ...common(this.#takePromised(dir, name), dir, name, true, at.sec),
-      kind: "file",
-      library: dir.library!,
-      version: null,
-      baseId: null,
-      dirty: undefined,
-      modified: false,
-      onlyTime: false,
-      generation: 0,
-      failure: undefined,
-      storedGeneration: 0,
-      attempted: undefined,
-      handles: 0,
-      writers: 0,
-      perhapsStored: false,
-      upload: undefined,
-      mtime: at,
-    };
+    const inode = newFile(this.#takePromised(dir, name), dir, name, { writable: true, mtime: at.sec, version: null });
+    inode.mtime = at;
     this.#inodes.set(inode.ino, inode);
     dir.children.set(name, inode);
     return inode;
@@ -131,24 +122,11 @@ export class Superblock {
             writable: entry.writable,
             mtime: entry.mtime,
           })
-        : {
-            ...common(ino, dir, entry.name, entry.writable, entry.mtime),
-            kind: "file",
-            library: dir.library!,
+        : newFile(ino, dir, entry.name, {
+            writable: entry.writable,
+            mtime: entry.mtime,
             version: { id: entry.id, size: entry.size },
-            baseId: entry.id,
-            dirty: undefined,
-            modified: false,
-            onlyTime: false,
-            generation: 0,
-            failure: undefined,
-            storedGeneration: 0,
-            attempted: undefined,
-            handles: 0,
-            writers: 0,
-            perhapsStored: false,
-            upload: undefined,
-          };
+          });
     this.#inodes.set(ino, inode);
     dir.children.set(entry.name, inode);
     return inode;
@@ -196,6 +174,33 @@ function newDir(ino: Ino, parent: DirInode | null, name: string, facts: NewDir):
     moving: undefined,
     library: facts.library,
     top: facts.top,
+  };
+}
+
+interface NewFile {
+  readonly writable: boolean;
+  readonly mtime: number;
+  readonly version: FileVersionState | null;
+}
+
+function newFile(ino: Ino, dir: DirInode, name: string, facts: NewFile): FileInode {
+  return {
+    ...common(ino, dir, name, facts.writable, facts.mtime),
+    kind: "file",
+    library: dir.library!,
+    version: facts.version,
+    baseId: facts.version?.id ?? null,
+    dirty: undefined,
+    modified: false,
+    onlyTime: false,
+    generation: 0,
+    storedGeneration: 0,
+    attempted: undefined,
+    failure: undefined,
+    handles: 0,
+    writers: 0,
+    perhapsStored: false,
+    upload: undefined,
   };
 }
 
