@@ -21,6 +21,8 @@ export async function setup(): Promise<void> {
   }
   const temp = await mkdtemp(join(tmpdir(), "seamount-test-"));
   await chmod(temp, 0o755);
+  // Some tests mount as an ordinary user. udev opens the device to everybody; a container without udev leaves it to root.
+  if (process.getuid?.() === 0) await chmod("/dev/fuse", 0o666);
   // The forks that run the test files inherit the environment of this process.
   process.env["SEAMOUNT_TEST_TEMP"] = temp;
 }
