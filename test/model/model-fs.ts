@@ -81,6 +81,12 @@ export class ModelFs {
     resize(handle.node, size);
   }
 
+  /** fallocate(2) with mode 0: the file is at least so long afterwards. */
+  fallocate(handle: ModelHandle, offset: number, length: number): void {
+    if (!handle.writable) fail("EBADF");
+    if (offset + length > handle.node.data.length) resize(handle.node, offset + length);
+  }
+
   truncate(path: Path, size: number): void {
     const node = this.#existing(path);
     if (node.kind === "dir") throw new ModelError("EISDIR");

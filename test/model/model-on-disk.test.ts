@@ -9,13 +9,15 @@ import { expect, it } from "vitest";
 import { FsWorker } from "../support/fs-worker.ts";
 import { tempDir, testScope, withScope } from "../support/scope.ts";
 import { fileOf, localTree } from "../support/trees.ts";
-import { closeAll, localCommands, type Model, type Real } from "./commands.ts";
+import type { Model, Real } from "./command.ts";
+import { closeAll, handleCommands } from "./handle-commands.ts";
 import { ModelFs } from "./model-fs.ts";
+import { pathCommands } from "./path-commands.ts";
 
 it("the model answers what the local disk answers", async () => {
   const scope = testScope();
   const temp = await tempDir(scope, "disk");
-  const commands = fc.commands([fc.oneof(...localCommands)], { maxCommands: 200, size: "max" });
+  const commands = fc.commands([fc.oneof(...handleCommands, ...pathCommands)], { maxCommands: 200, size: "max" });
   await fc.assert(
     fc.asyncProperty(commands, (list) =>
       withScope(async (own) => {

@@ -6,7 +6,17 @@
 import fc from "fast-check";
 import { CallError } from "../support/fs-worker.ts";
 import { eventually } from "../support/process.ts";
-import { aPath, at, type Command, command, type Data, type Model, type Real, someData } from "./commands.ts";
+import {
+  aPath,
+  at,
+  type Command,
+  command,
+  type Data,
+  type Model,
+  type Real,
+  someData,
+  type Weighted,
+} from "./command.ts";
 import type { Path } from "./model-fs.ts";
 
 const remotePath = (path: Path) => `/${path.join("/")}`;
@@ -109,7 +119,7 @@ function remoteMove(from: Path, to: Path): Command {
 }
 
 /** Rare, because each waits for the refresh. */
-export const remoteCommands: { weight: number; arbitrary: fc.Arbitrary<Command> }[] = [
+export const remoteCommands: readonly Weighted[] = [
   { weight: 2, arbitrary: fc.tuple(aPath, someData).map((args) => remoteWrite(...args)) },
   { weight: 1, arbitrary: aPath.map(remoteMkdir) },
   { weight: 1, arbitrary: aPath.map(remoteRemove) },
