@@ -1,82 +1,31 @@
-/** The filesystem over the real client and the development server, without a kernel: what happens when things overlap. */
-import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+/** The filesystem over the real client and the development server: what each operation leaves on the server. */
+
+import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { createDevServer, type DevServer } from "../../src/devserver/index.ts";
-import { buildFileSystem } from "../../src/mount.ts";
-import { silentLogger } from "../../src/observe/log.ts";
-import { Account } from "../../src/seafile/account.ts";
-import type { FileSystem } from "../../src/vfs/filesystem.ts";
-import type { Inode } from "../../src/vfs/inode.ts";
-import { Spool } from "../../src/writeback/spool.ts";
+import { describe, expect, it } from "vitest";
+import {
+  create,
+  fs,
+  id,
+  lookup,
+  names,
+  O_RDONLY,
+  O_RDWR,
+  O_TRUNC,
+  OWNER,
+  read,
+  save,
+  server,
+  signal,
+  stale,
+  stateDir,
+  stored,
+  until,
+  useFileSystem,
+} from "./filesystem-harness.ts";
 
-const OWNER = "test@example.com";
-const O_RDONLY = 0;
-const O_RDWR = 2;
-const O_TRUNC = 0o1000;
-const signal = new AbortController().signal;
-
-let server: DevServer;
-let account: Account;
-let spool: Spool;
-let stateDir: string;
-let library: string;
-let fs: FileSystem;
-
-beforeEach(async () => {
-  server = await createDevServer({ compat: 12 });
-  library = server.store.createLibrary(OWNER, "Docs");
-  stateDir = await mkdtemp(join(tmpdir(), "seamount-unit-"));
-  account = new Account({ server: server.url, token: server.token(OWNER), log: silentLogger() });
-  const info = (await account.libraries()).find((candidate) => candidate.id === library)!;
-  spool = await Spool.open(stateDir, silentLogger());
-  const options = { account, library: account.library(info), path: "/", spool, cacheSize: 2 ** 24, user: OWNER };
-  fs = buildFileSystem({ ...options, refreshMs: 50, log: silentLogger() });
-});
-
-afterEach(async () => {
-  server.faults.clear();
-  await fs.drain(AbortSignal.timeout(5000));
-  await spool.close();
-  await account.close();
-  await server.close();
-  await rm(stateDir, { recursive: true, force: true });
-});
-
-const stale = () => sleep(60);
-const lookup = (path: string): Promise<Inode> =>
-  path
-    .split("/")
-    .filter((name) => name !== "")
-    .reduce<Promise<Inode>>(
-      async (parent, name) => fs.lookup((await parent).ino, name, signal),
-      Promise.resolve(fs.inode(1)),
-    );
-const names = () => server.store.list(library, "/").map((entry) => entry.name);
-const stored = async (path: string) => String(await server.store.readFile(library, path));
-
-async function create(name: string, content: string): Promise<{ inode: Inode; fh: number }> {
-  const { inode, open } = await fs.create(1, name, 0o644, signal);
-  if (content !== "") await fs.write(open.fh, 0, Buffer.from(content), signal);
-  return { inode, fh: open.fh };
-}
-
-async function save(name: string, content: string): Promise<void> {
-  const { fh } = await create(name, content);
-  await fs.store(fh, signal);
-  await fs.release(fh);
-}
-
-async function read(fh: number): Promise<string> {
-  return Buffer.concat(await fs.read(fh, 0, 1 << 20, signal)).toString();
-}
-
-const until = async (condition: () => Promise<boolean> | boolean) => {
-  for (let i = 0; i < 400 && !(await condition()); i++) await sleep(25);
-  expect(await condition()).toBe(true);
-};
+useFileSystem();
 
 describe("the filesystem", () => {
   it("shows a file that was stored while an older listing was under way", async () => {
@@ -90,10 +39,10 @@ describe("the filesystem", () => {
   });
 
   it("an open file keeps its version and its number when the server gets another one; the name leads to the new one", async () => {
-    await server.store.writeFile(library, "/a.txt", "first");
+    await server.store.writeFile(id, "/a.txt", "first");
     const first = await lookup("/a.txt");
     const { fh } = await fs.open(first.ino, O_RDONLY, signal);
-    await server.store.writeFile(library, "/a.txt", "the second version");
+    await server.store.writeFile(id, "/a.txt", "the second version");
     await stale();
     const second = await lookup("/a.txt");
     expect(second.ino).not.toBe(first.ino);
@@ -105,10 +54,10 @@ describe("the filesystem", () => {
   });
 
   it("a closed file that changed on the server gets a new number, so that no page or size of the old one is used", async () => {
-    await server.store.writeFile(library, "/a.txt", "first");
+    await server.store.writeFile(id, "/a.txt", "first");
     const first = await lookup("/a.txt");
     fs.remember(first);
-    await server.store.writeFile(library, "/a.txt", "second");
+    await server.store.writeFile(id, "/a.txt", "second");
     await stale();
     const second = await lookup("/a.txt");
     expect(second.ino).not.toBe(first.ino);
@@ -119,9 +68,9 @@ describe("the filesystem", () => {
   });
 
   it("opening a file whose listing is outdated answers ESTALE, and the next lookup knows better", async () => {
-    await server.store.writeFile(library, "/a.txt", "first");
+    await server.store.writeFile(id, "/a.txt", "first");
     const inode = await lookup("/a.txt");
-    await server.store.writeFile(library, "/a.txt", "second!");
+    await server.store.writeFile(id, "/a.txt", "second!");
     await expect(fs.open(inode.ino, O_RDONLY, signal)).rejects.toMatchObject({ code: "ESTALE" });
     const { fh } = await fs.open((await lookup("/a.txt")).ino, O_RDONLY, signal);
     expect(await read(fh)).toBe("second!");
@@ -129,10 +78,10 @@ describe("the filesystem", () => {
   });
 
   it("a file changed by somebody else while it was written here stays in both versions", async () => {
-    await server.store.writeFile(library, "/a.txt", "base");
+    await server.store.writeFile(id, "/a.txt", "base");
     const { fh } = await fs.open((await lookup("/a.txt")).ino, O_RDWR, signal);
     await fs.write(fh, 4, Buffer.from(" ours"), signal);
-    await server.store.writeFile(library, "/a.txt", "theirs");
+    await server.store.writeFile(id, "/a.txt", "theirs");
     await fs.store(fh, signal);
     await fs.release(fh);
     const copy = names().find((name) => name.includes("SFConflict"))!;
@@ -143,10 +92,10 @@ describe("the filesystem", () => {
   });
 
   it("a file removed by somebody else while it was written here is stored again", async () => {
-    await server.store.writeFile(library, "/a.txt", "base");
+    await server.store.writeFile(id, "/a.txt", "base");
     const { fh } = await fs.open((await lookup("/a.txt")).ino, O_RDWR, signal);
     await fs.write(fh, 0, Buffer.from("ours"), signal);
-    await server.store.remove(library, "/a.txt");
+    await server.store.remove(id, "/a.txt");
     await stale();
     expect((await lookup("/a.txt")).kind).toBe("file");
     await fs.store(fh, signal);
@@ -163,7 +112,7 @@ describe("the filesystem", () => {
     gaveUp.abort();
     await expect(first).rejects.toThrow();
     // What the server may have done without being able to say so:
-    await server.store.writeFile(library, "/a.txt", "content");
+    await server.store.writeFile(id, "/a.txt", "content");
     await fs.store(fh, signal);
     await fs.release(fh);
     expect(names()).toEqual(["a.txt"]);
@@ -183,7 +132,7 @@ describe("the filesystem", () => {
   });
 
   it("a folder is moved only when the uploads below it are done", async () => {
-    await server.store.mkdir(library, "/dir");
+    await server.store.mkdir(id, "/dir");
     const dir = await lookup("/dir");
     const { open } = await fs.create(dir.ino, "a.txt", 0o644, signal);
     await fs.write(open.fh, 0, Buffer.from("content"), signal);
@@ -198,7 +147,7 @@ describe("the filesystem", () => {
   });
 
   it("an open dirty file follows the rename of its folder", async () => {
-    await server.store.mkdir(library, "/dir");
+    await server.store.mkdir(id, "/dir");
     const dir = await lookup("/dir");
     const { open } = await fs.create(dir.ino, "a.txt", 0o644, signal);
     await fs.write(open.fh, 0, Buffer.from("content"), signal);
@@ -292,7 +241,7 @@ describe("the filesystem", () => {
       await fs.setattr(inode.ino, { mtime: { sec: 1_000_000_000 + round, nsec: 5 } }, signal);
       await released;
       expect(await stored(`/${round}.txt`)).toBe(round % 2 === 0 ? "a long" : "a long first content");
-      const entry = server.store.list(library, "/").find(({ name }) => name === `${round}.txt`);
+      const entry = server.store.list(id, "/").find(({ name }) => name === `${round}.txt`);
       expect(entry?.mtime).toBe(1_000_000_000 + round);
     }
   });
@@ -304,19 +253,19 @@ describe("the filesystem", () => {
   });
 
   it("rmdir asks the server first, so that what somebody else put there a moment ago is not lost", async () => {
-    await server.store.mkdir(library, "/dir");
+    await server.store.mkdir(id, "/dir");
     await fs.opendir((await lookup("/dir")).ino, signal);
-    await server.store.writeFile(library, "/dir/new.txt", "theirs");
+    await server.store.writeFile(id, "/dir/new.txt", "theirs");
     await expect(fs.rmdir(1, "dir", signal)).rejects.toMatchObject({ code: "ENOTEMPTY" });
     expect(await stored("/dir/new.txt")).toBe("theirs");
   });
 
   it("the server's dead folder names vanish here, and files held open below them do not", async () => {
-    await server.store.mkdir(library, "/dir");
-    await server.store.writeFile(library, "/dir/a.txt", "theirs");
+    await server.store.mkdir(id, "/dir");
+    await server.store.writeFile(id, "/dir/a.txt", "theirs");
     const inode = await lookup("/dir/a.txt");
     const { fh } = await fs.open(inode.ino, O_RDONLY, signal);
-    await server.store.remove(library, "/dir");
+    await server.store.remove(id, "/dir");
     await stale();
     await expect(lookup("/dir")).rejects.toMatchObject({ code: "ENOENT" });
     expect(await read(fh)).toBe("theirs");
