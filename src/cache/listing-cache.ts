@@ -37,6 +37,11 @@ export interface FetchedListing {
 
 export type FetchListing = (known: ObjectId | undefined, signal: AbortSignal) => Promise<RemoteListing | "unchanged">;
 
+interface Since {
+  readonly patches: ListingPatch[];
+  isExpired: boolean;
+}
+
 export interface ListingCacheOptions {
   readonly lifetimeMs: number;
   readonly maxEntries: number;
@@ -47,8 +52,8 @@ export interface ListingCacheOptions {
 export class ListingCache {
   readonly #listings: LRUCache<number, Listing>;
   readonly #fetches = new SingleFlight<number, FetchedListing>();
-  /** Per directory, for each fetch under way, the changes that were completed since it began. */
-  readonly #patches = new Map<number, Set<ListingPatch[]>>();
+  /** Per directory, for each fetch under way, what was done to the directory since it began. */
+  readonly #since = new Map<number, Set<Since>>();
   readonly #lifetimeMs: number;
   readonly #now: () => number;
 
@@ -84,13 +89,14 @@ export class ListingCache {
   }
 
   patch(dir: number, patch: ListingPatch): void {
-    for (const patches of this.#patches.get(dir) ?? []) patches.push(patch);
+    for (const since of this.#since.get(dir) ?? []) since.patches.push(patch);
     const listing = this.#listings.get(dir);
     if (listing !== undefined) apply(listing, patch);
   }
 
   /** The next use asks the server. What is known stays as the fallback for `peek`. */
   expire(dir: number): void {
+    for (const since of this.#since.get(dir) ?? []) since.isExpired = true;
     const listing = this.#listings.get(dir);
     if (listing !== undefined) listing.fetchedAt = Number.NEGATIVE_INFINITY;
   }
@@ -100,26 +106,28 @@ export class ListingCache {
   }
 
   async #fetch(dir: number, fetch: FetchListing, signal: AbortSignal): Promise<FetchedListing> {
-    const patches: ListingPatch[] = [];
-    const recording = this.#patches.get(dir) ?? new Set();
-    this.#patches.set(dir, recording.add(patches));
+    const since: Since = { patches: [], isExpired: false };
+    const recording = this.#since.get(dir) ?? new Set();
+    this.#since.set(dir, recording.add(since));
     const known = this.#listings.get(dir);
     const startedAt = this.#now();
     try {
       const answer = await fetch(known?.id, signal);
+      // An answer to a question from before is shown to those who asked, and to nobody later.
+      const fetchedAt = since.isExpired ? Number.NEGATIVE_INFINITY : startedAt;
       if (answer === "unchanged" && known !== undefined) {
-        known.fetchedAt = startedAt;
+        known.fetchedAt = fetchedAt;
         this.#listings.set(dir, known);
         return { listing: known, changed: false };
       }
       if (answer === "unchanged") throw new Error("the server answered 'unchanged' to a listing without validator");
-      const listing = new Listing(answer, startedAt);
-      for (const patch of patches) apply(listing, patch);
+      const listing = new Listing(answer, fetchedAt);
+      for (const patch of since.patches) apply(listing, patch);
       this.#listings.set(dir, listing);
       return { listing, changed: true };
     } finally {
-      recording.delete(patches);
-      if (recording.size === 0) this.#patches.delete(dir);
+      recording.delete(since);
+      if (recording.size === 0) this.#since.delete(dir);
     }
   }
 }

@@ -149,7 +149,7 @@ export class Adapter implements Operations {
     flags: number,
   ): Promise<{ readonly entry: EntryReply; readonly open: OpenReply }> {
     return this.#run("create", { parent, name, flags }, async () => {
-      const { inode, open } = await this.#fs.create(parent, name, this.#creationMode(mode), ctx.signal);
+      const { inode, open } = await this.#fs.create(parent, name, this.#creationMode(mode), flags, ctx.signal);
       return { entry: this.#entry(inode), open };
     });
   }

@@ -8,6 +8,7 @@ import { SEED_MAX } from "../cache/policy.ts";
 import type { Logger } from "../observe/log.ts";
 import { SeafileError } from "../seafile/errors.ts";
 import type { ObjectId, RemoteEntry } from "../seafile/types.ts";
+import { splitExtension } from "../util/paths.ts";
 import { now } from "../util/timespec.ts";
 import type { Committer } from "../writeback/committer.ts";
 import type { Directories } from "./directory.ts";
@@ -239,9 +240,10 @@ export class FileCommits {
 
   /** Gives a file that exists only here another name, since the server has used its name for another file. */
   #makeWay(dir: DirInode, inode: Inode): void {
-    let name = inode.name;
+    const [stem, extension] = splitExtension(inode.name);
+    let { name } = inode;
     for (let number = 1; dir.children.has(name) || this.#parts.directories.entry(dir, name) !== undefined; number++) {
-      name = `${inode.name} (${number})`;
+      name = `${stem} (${number})${extension}`;
     }
     this.#parts.log.warn(
       { path: pathOf(inode), name },

@@ -19,7 +19,7 @@ import type { DirInode, FileInode, Inode } from "./inode.ts";
 import { assertContentWritable, assertWritable, type Namespace, type Place } from "./namespace.ts";
 import type { Superblock } from "./superblock.ts";
 
-const { O_RDONLY, O_TRUNC } = constants;
+const { O_EXCL, O_RDONLY, O_TRUNC } = constants;
 const O_ACCMODE = 3;
 const FALLOC_FL_KEEP_SIZE = 1;
 
@@ -181,15 +181,23 @@ export class FileSystem {
     return opened;
   }
 
+  /** O_CREAT: a new file, or without O_EXCL the one that somebody made since the kernel looked. */
   async create(
     parent: number,
     name: string,
     mode: number,
+    flags: number,
     signal: AbortSignal,
   ): Promise<{ readonly inode: FileInode; readonly open: OpenResult }> {
-    const inode = await this.#namespace.create(this.#dir(parent), name, signal);
-    inode.mode = mode;
-    return { inode, open: this.#addHandle(inode, true) };
+    try {
+      const inode = await this.#namespace.create(this.#dir(parent), name, signal);
+      inode.mode = mode;
+      return { inode, open: this.#addHandle(inode, true) };
+    } catch (error) {
+      if (!(error instanceof FsError) || error.code !== "EEXIST" || (flags & O_EXCL) !== 0) throw error;
+      const { ino } = await this.lookup(parent, name, signal);
+      return { inode: this.#file(ino), open: await this.open(ino, flags, signal) };
+    }
   }
 
   read(fh: number, offset: number, size: number, signal: AbortSignal): Promise<readonly Uint8Array[]> {

@@ -86,7 +86,7 @@ export async function lookup(path: string): Promise<Inode> {
 }
 
 export async function create(name: string, content: string): Promise<{ inode: Inode; fh: number }> {
-  const { inode, open } = await fs.create(1, name, 0o644, signal);
+  const { inode, open } = await fs.create(1, name, 0o644, O_RDWR, signal);
   if (content !== "") await write(open.fh, 0, content);
   return { inode, fh: open.fh };
 }

@@ -98,7 +98,7 @@ describe("what somebody else does meanwhile", () => {
     await server.store.mkdir(id, "/dir");
     const dir = await lookup("/dir");
     fs.remember(dir);
-    const { fh } = (await fs.create(dir.ino, "a", 0o644, signal)).open;
+    const { fh } = (await fs.create(dir.ino, "a", 0o644, O_RDWR, signal)).open;
     await write(fh, 0, "content");
     await server.store.remove(id, "/dir");
     await stale();
@@ -157,6 +157,17 @@ describe("what somebody else does meanwhile", () => {
     await lookup("/a");
     const touched = fs.setattr(inode.ino, { mtime: { sec: 1, nsec: 0 } }, signal);
     await expect(touched).rejects.toMatchObject({ code: "ESTALE" });
+  });
+
+  it("a file that somebody made a moment ago is opened by O_CREAT, and refused with O_EXCL", async () => {
+    await expect(lookup("/a")).rejects.toMatchObject({ code: "ENOENT" });
+    await server.store.writeFile(id, "/a", "theirs");
+    await stale();
+    await expect(fs.create(1, "a", 0o644, O_RDWR | 0o200, signal)).rejects.toMatchObject({ code: "EEXIST" });
+    const { open: opened } = await fs.create(1, "a", 0o644, O_RDWR, signal);
+    await write(opened.fh, 6, "+");
+    await close(opened.fh);
+    expect(await stored("/a")).toBe("theirs+");
   });
 });
 

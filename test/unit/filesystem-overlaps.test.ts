@@ -157,7 +157,7 @@ describe("operations that overlap", () => {
     const dirs = [await lookup("/p"), await lookup("/q")] as const;
     const saveElsewhere = async (round: number) => {
       const [from, to] = round % 2 === 0 ? dirs : ([dirs[1], dirs[0]] as const);
-      const { fh } = (await fs.create(from.ino, `f${round}`, 0o644, signal)).open;
+      const { fh } = (await fs.create(from.ino, `f${round}`, 0o644, O_RDWR, signal)).open;
       await write(fh, 0, `content ${round}`);
       const closing = fs.flush(fh, signal);
       const [source, target] = [`f${round}`, `g${round % 3}`];

@@ -134,7 +134,7 @@ describe("the filesystem", () => {
   it("a folder is moved only when the uploads below it are done", async () => {
     await server.store.mkdir(id, "/dir");
     const dir = await lookup("/dir");
-    const { open } = await fs.create(dir.ino, "a.txt", 0o644, signal);
+    const { open } = await fs.create(dir.ino, "a.txt", 0o644, O_RDWR, signal);
     await fs.write(open.fh, 0, Buffer.from("content"), signal);
     server.faults.delay("upload", 200);
     const closing = fs.store(open.fh, signal);
@@ -149,7 +149,7 @@ describe("the filesystem", () => {
   it("an open dirty file follows the rename of its folder", async () => {
     await server.store.mkdir(id, "/dir");
     const dir = await lookup("/dir");
-    const { open } = await fs.create(dir.ino, "a.txt", 0o644, signal);
+    const { open } = await fs.create(dir.ino, "a.txt", 0o644, O_RDWR, signal);
     await fs.write(open.fh, 0, Buffer.from("content"), signal);
     await fs.rename({ parent: 1, name: "dir" }, { parent: 1, name: "moved" }, false, signal);
     await fs.store(open.fh, signal);

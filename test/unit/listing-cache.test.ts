@@ -100,6 +100,16 @@ describe("ListingCache", () => {
     expect((await anew).listing.entries.has("late")).toBe(true);
   });
 
+  it("a directory that was expired while it was fetched is asked for again", async () => {
+    const { listings } = cache();
+    const answer = deferred<RemoteListing>();
+    const running = listings.refresh(1, () => answer.promise);
+    listings.expire(1);
+    answer.resolve(listing("a", file("x")));
+    expect((await running).listing.entries.has("x")).toBe(true);
+    expect(listings.fresh(1)).toBeUndefined();
+  });
+
   it("a failed fetch is reported to its waiters and the next one asks again", async () => {
     const { listings } = cache();
     await expect(listings.refresh(1, () => Promise.reject(new Error("down")))).rejects.toThrow("down");
