@@ -1,12 +1,11 @@
 /**
- * What all random operations have in common: the two sides, how a command is made and compared, and the arbitrary values.
+ * What all random operations have in common: the two sides, how a command is made and compared, and what it is about.
  * A command runs on the model and on the real folder, and both must give the same answer, be it a value or an errno.
  * Used by path-commands.ts, handle-commands.ts and remote-commands.ts.
  */
 import { join } from "node:path";
-import fc from "fast-check";
+import type fc from "fast-check";
 import { CallError, type FsWorker, type WorkerStat } from "../support/fs-worker.ts";
-import { pattern } from "../support/trees.ts";
 import { ModelError, type ModelFs, type ModelHandle, type Path } from "./model-fs.ts";
 
 export interface Model {
@@ -39,45 +38,33 @@ export interface Weighted {
   readonly arbitrary: fc.Arbitrary<Command>;
 }
 
-export const NAMES = ["a", "b", "c", "d e"];
-export const aPath = fc.array(fc.constantFrom(...NAMES), { minLength: 1, maxLength: 3 });
-/** Mostly small; some across the pages of the kernel (4 KiB) and the blocks of the cache (256 KiB). */
-export const anOffset = fc.oneof(
-  { weight: 4, arbitrary: fc.nat(9000) },
-  { weight: 2, arbitrary: fc.constantFrom(4095, 4096, 65_536, 131_071, 262_143, 262_144) },
-  { weight: 1, arbitrary: fc.nat(600_000) },
-);
-export const aLength = fc.oneof(
-  { weight: 5, arbitrary: fc.nat(5000) },
-  { weight: 1, arbitrary: fc.integer({ min: 1, max: 200_000 }) },
-);
-export const someData = fc
-  .tuple(aLength, fc.integer({ min: 1, max: 1_000_000 }))
-  .map(([length, seed]) => new Data(length, seed));
-
-/** Bytes that print as their length and seed, so that a failing list of commands stays readable. */
-export class Data {
-  readonly length: number;
-  readonly seed: number;
-
-  constructor(length: number, seed: number) {
-    this.length = length;
-    this.seed = seed;
-  }
-
-  get bytes(): Buffer {
-    return pattern(this.length, this.seed);
-  }
-
-  toString(): string {
-    return `${this.length} bytes of ${this.seed}`;
-  }
+/** What a command does in a given state of the model; `shown` is what a failing list prints. */
+export interface Step {
+  readonly shown: string;
+  run(real: Real): Promise<void>;
 }
 
-export const at = (real: Real, path: Path) => join(real.dir, ...path);
+/** A command that decides when it comes to it, so that most commands are about something that exists. */
+export function command(plan: (model: Readonly<Model>) => Step | undefined): Command {
+  let shown = "(not run)";
+  return {
+    check: (model) => plan(model) !== undefined,
+    run: (model, real) => {
+      const step = plan(model)!;
+      shown = step.shown;
+      return step.run(real);
+    },
+    toString: () => shown,
+  };
+}
+
+/** A step that is one call on both sides. */
+export function callStep<T>(shown: string, model: () => T, real: (real: Real) => Promise<T>): Step {
+  return { shown, run: (side) => same(shown, model, () => real(side)) };
+}
 
 /** Runs both sides and compares value or errno. */
-export async function same<T>(shown: string, model: () => T, real: () => Promise<T>): Promise<void> {
+async function same<T>(shown: string, model: () => T, real: () => Promise<T>): Promise<void> {
   const expected = await answer(async () => model());
   const actual = await answer(real);
   if (!equal(expected, actual)) throw new Error(`${shown}: expected ${describe(expected)}, got ${describe(actual)}`);
@@ -104,14 +91,7 @@ function describe(result: { value?: unknown; errno?: string }): string {
   return `${result.value.length} bytes ${result.value.subarray(0, 16).toString("hex")}…`;
 }
 
-/** A command from its text and its two sides. */
-export function command(
-  shown: string,
-  run: (model: Model, real: Real) => Promise<void>,
-  check: (model: Readonly<Model>) => boolean = () => true,
-): Command {
-  return { check, run, toString: () => shown };
-}
+export const at = (real: Real, path: Path) => join(real.dir, ...path);
 
 /** What of a stat(2) the model knows. */
 export async function statOf(stat: Promise<WorkerStat>) {

@@ -1,23 +1,20 @@
-/** Random operations on open files. Handles live in four numbered slots; opening into a used slot closes what was there. */
+/** Random operations on open files. Handles live in three numbered slots; opening into a used slot closes what was there. */
 import fc from "fast-check";
+import { aLength, anOffset, aTarget, type Data, someData, type Target } from "./arbitraries.ts";
 import {
-  aLength,
-  anOffset,
-  aPath,
   at,
   type Command,
+  callStep,
   command,
-  type Data,
   type Model,
   type Real,
-  same,
-  someData,
+  type Step,
   statOf,
   type Weighted,
 } from "./command.ts";
-import type { ModelHandle, Path } from "./model-fs.ts";
+import type { ModelHandle } from "./model-fs.ts";
 
-const SLOTS = [0, 1, 2, 3];
+const SLOTS = [0, 1, 2];
 const FLAGS = [
   "O_RDONLY",
   "O_WRONLY|O_CREAT",
@@ -31,22 +28,6 @@ const FLAGS = [
   "O_RDONLY|O_TRUNC",
 ];
 
-/** An open file from both sides. */
-interface Open {
-  readonly handle: ModelHandle;
-  readonly fd: number;
-  readonly model: Model;
-  readonly real: Real;
-}
-
-function onSlot(shown: string, slot: number, run: (open: Open) => Promise<void>): Command {
-  return command(
-    `[${slot}] ${shown}`,
-    (model, real) => run({ handle: model.handles.get(slot)!, fd: real.fds.get(slot)!, model, real }),
-    (model) => model.handles.has(slot),
-  );
-}
-
 async function closeSlot(slot: number, model: Model, real: Real): Promise<void> {
   const fd = real.fds.get(slot);
   if (fd === undefined) return;
@@ -59,93 +40,106 @@ export async function closeAll(model: Model, real: Real): Promise<void> {
   for (const slot of SLOTS) await closeSlot(slot, model, real);
 }
 
-function open(slot: number, path: Path, flags: string): Command {
-  const shown = `[${slot}] open ${path.join("/")} ${flags}`;
-  return command(
-    shown,
-    async (model, real) => {
-      await closeSlot(slot, model, real);
-      await same<void>(
-        shown,
-        () => void model.handles.set(slot, model.fs.open(path, flags.split("|"))),
-        async () => void real.fds.set(slot, await real.worker.open(at(real, path), flags)),
-      );
-    },
+function open(slot: number, target: Target, flags: string): Command {
+  return command((model) => {
+    const path = target(model.fs);
     // A folder may be opened for reading, but has no bytes to compare.
-    (model) => flags !== "O_RDONLY" || model.fs.find(path)?.kind !== "dir",
-  );
+    if (flags === "O_RDONLY" && model.fs.find(path)?.kind === "dir") return undefined;
+    const shown = `[${slot}] open ${path.join("/")} ${flags}`;
+    const { run } = callStep<void>(
+      shown,
+      () => void model.handles.set(slot, model.fs.open(path, flags.split("|"))),
+      async (real) => void real.fds.set(slot, await real.worker.open(at(real, path), flags)),
+    );
+    return {
+      shown,
+      run: async (real) => {
+        await closeSlot(slot, model, real);
+        await run(real);
+      },
+    };
+  });
 }
 
-function pwrite(slot: number, data: Data, offset: number): Command {
-  const shown = `pwrite ${data} at ${offset}`;
-  return onSlot(shown, slot, ({ handle, fd, model, real }) =>
-    same<void>(
-      shown,
-      () => model.fs.pwrite(handle, data.bytes, offset),
-      async () => void (await real.worker.pwrite(fd, data.bytes, offset)),
+/** A command on the nth of the slots in use. */
+function onSlot(nth: number, plan: (handle: ModelHandle, slot: number, model: Model) => Step): Command {
+  return command((model) => {
+    const slots = [...model.handles.keys()];
+    const slot = slots[nth % slots.length];
+    if (slot === undefined) return undefined;
+    const step = plan(model.handles.get(slot)!, slot, model);
+    return { ...step, shown: `[${slot}] ${step.shown}` };
+  });
+}
+
+const pwrite = (nth: number, data: Data, offset: number) =>
+  onSlot(nth, (handle, slot, { fs }) =>
+    callStep<void>(
+      `pwrite ${data} at ${offset}`,
+      () => fs.pwrite(handle, data.bytes, offset),
+      async ({ worker, fds }) => void (await worker.pwrite(fds.get(slot)!, data.bytes, offset)),
     ),
   );
-}
 
-function pread(slot: number, offset: number, length: number): Command {
-  const shown = `pread ${length} at ${offset}`;
-  return onSlot(shown, slot, ({ handle, fd, model, real }) =>
-    same(
-      shown,
-      () => model.fs.pread(handle, length, offset),
-      () => real.worker.pread(fd, length, offset),
+const pread = (nth: number, offset: number, length: number) =>
+  onSlot(nth, (handle, slot, { fs }) =>
+    callStep(
+      `pread ${length} at ${offset}`,
+      () => fs.pread(handle, length, offset),
+      ({ worker, fds }) => worker.pread(fds.get(slot)!, length, offset),
     ),
   );
-}
 
-function ftruncate(slot: number, size: number): Command {
-  const shown = `ftruncate ${size}`;
-  return onSlot(shown, slot, ({ handle, fd, model, real }) =>
-    same<void>(
-      shown,
-      () => model.fs.ftruncate(handle, size),
-      async () => void (await real.worker.call("ftruncate", fd, size)),
+const ftruncate = (nth: number, size: number) =>
+  onSlot(nth, (handle, slot, { fs }) =>
+    callStep<void>(
+      `ftruncate ${size}`,
+      () => fs.ftruncate(handle, size),
+      async ({ worker, fds }) => void (await worker.call("ftruncate", fds.get(slot), size)),
     ),
   );
-}
 
-function fallocate(slot: number, offset: number, length: number): Command {
-  const shown = `fallocate ${length} at ${offset}`;
-  return onSlot(shown, slot, ({ handle, fd, model, real }) =>
-    same<void>(
-      shown,
-      () => model.fs.fallocate(handle, offset, length),
-      async () => void (await real.worker.call("fallocate", fd, 0, offset, length)),
+const fallocate = (nth: number, offset: number, length: number) =>
+  onSlot(nth, (handle, slot, { fs }) =>
+    callStep<void>(
+      `fallocate ${length} at ${offset}`,
+      () => fs.fallocate(handle, offset, length),
+      async ({ worker, fds }) => void (await worker.call("fallocate", fds.get(slot), 0, offset, length)),
     ),
   );
-}
 
-function fstat(slot: number): Command {
-  return onSlot("fstat", slot, ({ handle, fd, real }) =>
-    same(
+const fstat = (nth: number) =>
+  onSlot(nth, (handle, slot) =>
+    callStep(
       "fstat",
       () => ({ kind: "file" as const, size: handle.node.data.length }),
-      () => statOf(real.worker.fstat(fd)),
+      ({ worker, fds }) => statOf(worker.fstat(fds.get(slot)!)),
     ),
   );
-}
 
-const fsync = (slot: number) =>
-  onSlot("fsync", slot, async ({ fd, real }) => void (await real.worker.call("fsync", fd)));
-const close = (slot: number) => onSlot("close", slot, ({ model, real }) => closeSlot(slot, model, real));
+const fsync = (nth: number) =>
+  onSlot(nth, (_, slot) => ({
+    shown: "fsync",
+    run: ({ worker, fds }) => worker.call("fsync", fds.get(slot)),
+  }));
+
+const close = (nth: number) =>
+  onSlot(nth, (_, slot, model) => ({ shown: "close", run: (real) => closeSlot(slot, model, real) }));
 
 const aSlot = fc.constantFrom(...SLOTS);
+const nth = fc.nat(1000);
+const toOpen = aTarget({ file: 8, free: 6, any: 1 });
 
 export const handleCommands: readonly Weighted[] = [
-  { weight: 8, arbitrary: fc.tuple(aSlot, aPath, fc.constantFrom(...FLAGS)).map((args) => open(...args)) },
-  { weight: 8, arbitrary: fc.tuple(aSlot, someData, anOffset).map((args) => pwrite(...args)) },
-  { weight: 5, arbitrary: fc.tuple(aSlot, anOffset, aLength).map((args) => pread(...args)) },
-  { weight: 3, arbitrary: fc.tuple(aSlot, anOffset).map((args) => ftruncate(...args)) },
+  { weight: 10, arbitrary: fc.tuple(aSlot, toOpen, fc.constantFrom(...FLAGS)).map((args) => open(...args)) },
+  { weight: 9, arbitrary: fc.tuple(nth, someData, anOffset).map((args) => pwrite(...args)) },
+  { weight: 6, arbitrary: fc.tuple(nth, anOffset, aLength).map((args) => pread(...args)) },
+  { weight: 6, arbitrary: fc.tuple(nth, anOffset).map((args) => ftruncate(...args)) },
   {
     weight: 1,
-    arbitrary: fc.tuple(aSlot, anOffset, fc.integer({ min: 1, max: 20_000 })).map((args) => fallocate(...args)),
+    arbitrary: fc.tuple(nth, anOffset, fc.integer({ min: 1, max: 9000 })).map((args) => fallocate(...args)),
   },
-  { weight: 2, arbitrary: aSlot.map(fsync) },
-  { weight: 2, arbitrary: aSlot.map(fstat) },
-  { weight: 6, arbitrary: aSlot.map(close) },
+  { weight: 2, arbitrary: nth.map(fsync) },
+  { weight: 2, arbitrary: nth.map(fstat) },
+  { weight: 5, arbitrary: nth.map(close) },
 ];

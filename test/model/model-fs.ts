@@ -171,6 +171,24 @@ export class ModelFs {
     return node;
   }
 
+  files(): Path[] {
+    return this.#paths("file");
+  }
+
+  /** Without the root. */
+  folders(): Path[] {
+    return this.#paths("dir");
+  }
+
+  #paths(kind: "file" | "dir"): Path[] {
+    const walk = (dir: ModelDir, path: Path): Path[] =>
+      [...dir.entries].flatMap(([name, node]) => {
+        const below = node.kind === "dir" ? walk(node, [...path, name]) : [];
+        return node.kind === kind ? [[...path, name], ...below] : below;
+      });
+    return walk(this.root, []);
+  }
+
   /** Every file at and below a node. */
   filesAt(node: ModelNode | undefined): ModelFile[] {
     if (node === undefined) return [];

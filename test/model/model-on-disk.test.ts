@@ -17,7 +17,7 @@ import { pathCommands } from "./path-commands.ts";
 it("the model answers what the local disk answers", async () => {
   const scope = testScope();
   const temp = await tempDir(scope, "disk");
-  const commands = fc.commands([fc.oneof(...handleCommands, ...pathCommands)], { maxCommands: 200, size: "max" });
+  const commands = fc.commands([fc.oneof(...handleCommands, ...pathCommands)], { maxCommands: 300, size: "max" });
   await fc.assert(
     fc.asyncProperty(commands, (list) =>
       withScope(async (own) => {
@@ -32,6 +32,6 @@ it("the model answers what the local disk answers", async () => {
         expect(await localTree(real.dir)).toEqual(Object.fromEntries(expected));
       }),
     ),
-    { numRuns: 40, interruptAfterTimeLimit: 60_000 },
+    { numRuns: 60 },
   );
 });

@@ -1,110 +1,99 @@
 /** Random operations on paths, existing or not: the tree, whole files, and what stat and listdir say of them. */
 import fc from "fast-check";
-import {
-  anOffset,
-  aPath,
-  at,
-  type Command,
-  command,
-  type Data,
-  NAMES,
-  same,
-  someData,
-  statOf,
-  type Weighted,
-} from "./command.ts";
+import { anOffset, aTarget, type Data, someData, type Target } from "./arbitraries.ts";
+import { at, type Command, callStep, command, statOf, type Weighted } from "./command.ts";
 import type { ModelFs, Path } from "./model-fs.ts";
 
 /** One system call without a result on a path. */
-function call(op: string, path: Path, model: (fs: ModelFs) => void, ...args: unknown[]): Command {
-  const shown = [op, path.join("/"), ...args].join(" ");
-  return command(shown, (m, real) =>
-    same<void>(
-      shown,
-      () => model(m.fs),
-      async () => void (await real.worker.call(op, at(real, path), ...args)),
-    ),
-  );
+function call(op: string, target: Target, model: (fs: ModelFs, path: Path) => void, ...args: unknown[]): Command {
+  return command(({ fs }) => {
+    const path = target(fs);
+    return callStep<void>(
+      [op, path.join("/"), ...args].join(" "),
+      () => model(fs, path),
+      async (real) => void (await real.worker.call(op, at(real, path), ...args)),
+    );
+  });
 }
 
-function mmapWrite(path: Path, data: Data, offset: number): Command {
-  const shown = `mmap ${path.join("/")} ${data} at ${offset}`;
-  return command(
-    shown,
-    (model, real) =>
-      same<void>(
-        shown,
-        () => model.fs.overwrite(path, data.bytes, offset),
-        async () => void (await real.worker.call("mmapWrite", at(real, path), offset, data.bytes.toString("base64"))),
-      ),
-    (model) => {
-      const node = model.fs.find(path);
-      return node?.kind === "file" && data.length > 0 && node.data.length >= offset + data.length;
-    },
-  );
+function mmapWrite(target: Target, data: Data, nth: number): Command {
+  return command(({ fs }) => {
+    const path = target(fs);
+    const node = fs.find(path);
+    if (node?.kind !== "file" || node.data.length === 0) return undefined;
+    const offset = nth % node.data.length;
+    const bytes = data.bytes.subarray(0, node.data.length - offset);
+    return callStep<void>(
+      `mmap ${path.join("/")} ${bytes.length} bytes of ${data.seed} at ${offset}`,
+      () => fs.overwrite(path, bytes, offset),
+      async (real) => void (await real.worker.call("mmapWrite", at(real, path), offset, bytes.toString("base64"))),
+    );
+  });
 }
 
-function rename(from: Path, to: Path, noReplace: boolean): Command {
-  const shown = `rename${noReplace ? " (no replace)" : ""} ${from.join("/")} -> ${to.join("/")}`;
-  return command(shown, (model, real) =>
-    same<void>(
-      shown,
-      () => model.fs.rename(from, to, noReplace),
-      async () => void (await real.worker.call("renameat2", at(real, from), at(real, to), noReplace ? 1 : 0)),
-    ),
-  );
+function rename(source: Target, target: Target, noReplace: boolean): Command {
+  return command(({ fs }) => {
+    const [from, to] = [source(fs), target(fs)];
+    return callStep<void>(
+      `rename${noReplace ? " (no replace)" : ""} ${from.join("/")} -> ${to.join("/")}`,
+      () => fs.rename(from, to, noReplace),
+      async (real) => void (await real.worker.call("renameat2", at(real, from), at(real, to), noReplace ? 1 : 0)),
+    );
+  });
 }
 
-function read(path: Path): Command {
-  const shown = `read ${path.join("/")}`;
-  return command(
-    shown,
-    (model, real) =>
-      same(
-        shown,
-        () => model.fs.readFile(path),
-        () => real.worker.readFile(at(real, path)),
-      ),
-    (model) => model.fs.find(path)?.kind !== "dir",
-  );
+function read(target: Target): Command {
+  return command(({ fs }) => {
+    const path = target(fs);
+    if (fs.find(path)?.kind === "dir") return undefined;
+    return callStep(
+      `read ${path.join("/")}`,
+      () => fs.readFile(path),
+      (real) => real.worker.readFile(at(real, path)),
+    );
+  });
 }
 
-function stat(path: Path): Command {
-  const shown = `stat ${path.join("/")}`;
-  return command(shown, (model, real) =>
-    same(
-      shown,
-      () => model.fs.stat(path),
-      () => statOf(real.worker.stat(at(real, path))),
-    ),
-  );
+function stat(target: Target): Command {
+  return command(({ fs }) => {
+    const path = target(fs);
+    return callStep(
+      `stat ${path.join("/")}`,
+      () => fs.stat(path),
+      (real) => statOf(real.worker.stat(at(real, path))),
+    );
+  });
 }
 
-function listdir(path: Path): Command {
-  const shown = `listdir ${path.join("/")}`;
-  return command(shown, (model, real) =>
-    same(
-      shown,
-      () => model.fs.listdir(path),
-      () => real.worker.listdir(at(real, path)),
-    ),
-  );
+/** Of the parent of a target, so that the root is among them. */
+function listdir(target: Target): Command {
+  return command(({ fs }) => {
+    const path = target(fs).slice(0, -1);
+    return callStep(
+      `listdir ${path.join("/")}`,
+      () => fs.listdir(path),
+      (real) => real.worker.listdir(at(real, path)),
+    );
+  });
 }
 
-const aFolder = fc.array(fc.constantFrom(...NAMES), { maxLength: 2 });
+const aFile = aTarget({ file: 9, any: 1 });
+const aFolder = aTarget({ dir: 6, any: 2 });
+const something = aTarget({ file: 5, dir: 4, any: 1 });
+const aPlace = aTarget({ free: 5, file: 3, dir: 2, any: 1 });
 const oneInFive = fc.integer({ min: 0, max: 4 }).map((dice) => dice === 0);
 
 export const pathCommands: readonly Weighted[] = [
   {
-    weight: 2,
-    arbitrary: fc.tuple(aPath, anOffset).map(([p, size]) => call("truncate", p, (fs) => fs.truncate(p, size), size)),
+    weight: 3,
+    arbitrary: fc.tuple(aFile, anOffset).map(([t, size]) => call("truncate", t, (fs, p) => fs.truncate(p, size), size)),
   },
-  { weight: 2, arbitrary: fc.tuple(aPath, someData, fc.nat(5000)).map((args) => mmapWrite(...args)) },
-  { weight: 6, arbitrary: aPath.map((p) => call("mkdir", p, (fs) => fs.mkdir(p))) },
-  { weight: 2, arbitrary: aPath.map((p) => call("rmdir", p, (fs) => fs.rmdir(p))) },
-  { weight: 3, arbitrary: aPath.map((p) => call("unlink", p, (fs) => fs.unlink(p))) },
-  { weight: 6, arbitrary: fc.tuple(aPath, aPath, oneInFive).map((args) => rename(...args)) },
-  { weight: 4, arbitrary: aPath.map(read) },
-  { weight: 3, arbitrary: aPath.map(stat) },
-  { weight: 3, arbitrary: aFolder.map(listdir) },
+  { weight: 2, arbitrary: fc.tuple(aFile, someData, fc.nat(600_000)).map((args) => mmapWrite(...args)) },
+  { weight: 4, arbitrary: aTarget({ free: 8, any: 2, file: 1 }).map((t) => call("mkdir", t, (fs, p) => fs.mkdir(p))) },
+  { weight: 1, arbitrary: aFolder.map((t) => call("rmdir", t, (fs, p) => fs.rmdir(p))) },
+  { weight: 2, arbitrary: aFile.map((t) => call("unlink", t, (fs, p) => fs.unlink(p))) },
+  { weight: 7, arbitrary: fc.tuple(something, aPlace, oneInFive).map((args) => rename(...args)) },
+  { weight: 5, arbitrary: aFile.map(read) },
+  { weight: 3, arbitrary: something.map(stat) },
+  { weight: 3, arbitrary: something.map(listdir) },
 ];

@@ -31,14 +31,14 @@ function remoteOf(server: DevServer, libraryId: string): Remote {
   };
 }
 
-/** One list of commands on a fresh library, then the three comparisons. */
-async function runCommands(scope: Scope, server: DevServer, name: string, list: Iterable<Command>): Promise<void> {
+/** Lists of commands, one after the other, on a fresh library; then the three comparisons. */
+async function runCommands(scope: Scope, server: DevServer, name: string, lists: readonly Iterable<Command>[]) {
   const libraryId = server.store.createLibrary(EMAIL, name);
   const mount = await mountLibrary(scope, { server, library: name, args: ["--refresh", "0.2"] });
   const worker = new FsWorker(scope);
   const model: Model = { fs: new ModelFs(), handles: new Map() };
   const real: Real = { dir: mount.dir, worker, fds: new Map(), remote: remoteOf(server, libraryId) };
-  await fc.asyncModelRun(() => ({ model, real }), list);
+  for (const list of lists) await fc.asyncModelRun(() => ({ model, real }), list);
   await closeAll(model, real);
 
   const contents = Object.entries(model.fs.tree()).map(([path, data]) => [path, data === null ? "" : fileOf(data)]);
@@ -60,11 +60,16 @@ it(`random operations find no difference in ${SECONDS} seconds`, { timeout: (SEC
     { weight: LOCAL_SHARE, arbitrary: local },
     { weight: 1, arbitrary: fc.oneof(...remoteCommands) },
   );
-  const commands = fc.commands([mixed], { maxCommands: 150, size: "max" });
+  // Lists are often short; several of them are worth a mount.
+  const lists = fc.array(fc.commands([mixed], { maxCommands: 200, size: "max" }), {
+    minLength: 1,
+    maxLength: 8,
+    size: "max",
+  });
   let runs = 0;
   let running: Promise<void> = Promise.resolve();
-  const property = fc.asyncProperty(commands, (list) => {
-    running = withScope((scope) => runCommands(scope, server, `Run ${++runs}`, list));
+  const property = fc.asyncProperty(lists, (given) => {
+    running = withScope((scope) => runCommands(scope, server, `Run ${++runs}`, given));
     return running;
   });
   try {
@@ -79,6 +84,6 @@ it(`random operations find no difference in ${SECONDS} seconds`, { timeout: (SEC
     await running.catch(() => {});
   }
   await running;
-  console.log(`random operations: ${runs} lists of commands`);
+  console.log(`random operations: ${runs} mounts`);
   expect(runs).toBeGreaterThan(1);
 });

@@ -6,17 +6,8 @@
 import fc from "fast-check";
 import { CallError } from "../support/fs-worker.ts";
 import { eventually } from "../support/process.ts";
-import {
-  aPath,
-  at,
-  type Command,
-  command,
-  type Data,
-  type Model,
-  type Real,
-  someData,
-  type Weighted,
-} from "./command.ts";
+import { aTarget, type Data, someData, type Target } from "./arbitraries.ts";
+import { at, type Command, command, type Model, type Real, type Weighted } from "./command.ts";
 import type { Path } from "./model-fs.ts";
 
 const remotePath = (path: Path) => `/${path.join("/")}`;
@@ -60,68 +51,78 @@ async function shown(what: string, model: Model, real: Real, paths: readonly Pat
   });
 }
 
-function remoteWrite(path: Path, data: Data): Command {
-  const text = `remote write ${path.join("/")} ${data}`;
-  return command(
-    text,
-    async (m, r) => {
-      m.fs.replace(path, data.bytes);
-      await r.remote!.write(remotePath(path), data.bytes);
-      await shown(text, m, r, [path]);
-    },
-    (m) => isDir(m, path.slice(0, -1)) && !isDir(m, path) && isQuiet(m, path),
-  );
+function remoteWrite(target: Target, data: Data): Command {
+  return command((model) => {
+    const path = target(model.fs);
+    if (!isDir(model, path.slice(0, -1)) || isDir(model, path) || !isQuiet(model, path)) return undefined;
+    const what = `remote write ${path.join("/")} ${data}`;
+    return {
+      shown: what,
+      run: async (real) => {
+        model.fs.replace(path, data.bytes);
+        await real.remote!.write(remotePath(path), data.bytes);
+        await shown(what, model, real, [path]);
+      },
+    };
+  });
 }
 
-function remoteMkdir(path: Path): Command {
-  const text = `remote mkdir ${path.join("/")}`;
-  return command(
-    text,
-    async (m, r) => {
-      m.fs.mkdir(path);
-      await r.remote!.mkdir(remotePath(path));
-      await shown(text, m, r, [path]);
-    },
-    (m) => isDir(m, path.slice(0, -1)) && m.fs.find(path) === undefined,
-  );
+function remoteMkdir(target: Target): Command {
+  return command((model) => {
+    const path = target(model.fs);
+    if (!isDir(model, path.slice(0, -1)) || model.fs.find(path) !== undefined) return undefined;
+    const what = `remote mkdir ${path.join("/")}`;
+    return {
+      shown: what,
+      run: async (real) => {
+        model.fs.mkdir(path);
+        await real.remote!.mkdir(remotePath(path));
+        await shown(what, model, real, [path]);
+      },
+    };
+  });
 }
 
-function remoteRemove(path: Path): Command {
-  const text = `remote remove ${path.join("/")}`;
-  return command(
-    text,
-    async (m, r) => {
-      m.fs.removeAll(path);
-      await r.remote!.remove(remotePath(path));
-      await shown(text, m, r, [path]);
-    },
-    (m) => m.fs.find(path) !== undefined && isQuiet(m, path),
-  );
+function remoteRemove(target: Target): Command {
+  return command((model) => {
+    const path = target(model.fs);
+    if (model.fs.find(path) === undefined || !isQuiet(model, path)) return undefined;
+    const what = `remote remove ${path.join("/")}`;
+    return {
+      shown: what,
+      run: async (real) => {
+        model.fs.removeAll(path);
+        await real.remote!.remove(remotePath(path));
+        await shown(what, model, real, [path]);
+      },
+    };
+  });
 }
 
-function remoteMove(from: Path, to: Path): Command {
-  const text = `remote move ${from.join("/")} -> ${to.join("/")}`;
-  const intoItself = from.every((name, i) => to[i] === name);
-  return command(
-    text,
-    async (m, r) => {
-      m.fs.rename(from, to);
-      await r.remote!.move(remotePath(from), remotePath(to));
-      await shown(text, m, r, [from, to]);
-    },
-    (m) =>
-      !intoItself &&
-      m.fs.find(from) !== undefined &&
-      m.fs.find(to) === undefined &&
-      isDir(m, to.slice(0, -1)) &&
-      isQuiet(m, from),
-  );
+function remoteMove(source: Target, target: Target): Command {
+  return command((model) => {
+    const [from, to] = [source(model.fs), target(model.fs)];
+    const intoItself = from.every((name, i) => to[i] === name);
+    if (intoItself || model.fs.find(from) === undefined || !isQuiet(model, from)) return undefined;
+    if (!isDir(model, to.slice(0, -1)) || model.fs.find(to) !== undefined) return undefined;
+    const what = `remote move ${from.join("/")} -> ${to.join("/")}`;
+    return {
+      shown: what,
+      run: async (real) => {
+        model.fs.rename(from, to);
+        await real.remote!.move(remotePath(from), remotePath(to));
+        await shown(what, model, real, [from, to]);
+      },
+    };
+  });
 }
 
-/** Rare, because each waits for the refresh. */
+const something = aTarget({ file: 3, dir: 2 });
+const freeName = aTarget({ free: 1 });
+
 export const remoteCommands: readonly Weighted[] = [
-  { weight: 2, arbitrary: fc.tuple(aPath, someData).map((args) => remoteWrite(...args)) },
-  { weight: 1, arbitrary: aPath.map(remoteMkdir) },
-  { weight: 1, arbitrary: aPath.map(remoteRemove) },
-  { weight: 1, arbitrary: fc.tuple(aPath, aPath).map((args) => remoteMove(...args)) },
+  { weight: 3, arbitrary: fc.tuple(aTarget({ file: 3, free: 2 }), someData).map((args) => remoteWrite(...args)) },
+  { weight: 1, arbitrary: freeName.map(remoteMkdir) },
+  { weight: 1, arbitrary: something.map(remoteRemove) },
+  { weight: 2, arbitrary: fc.tuple(something, freeName).map((args) => remoteMove(...args)) },
 ];

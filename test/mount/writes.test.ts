@@ -1,21 +1,21 @@
 /** Writing into files: at offsets, past the end, by mmap, by truncation. Each ends with what the server holds. */
-import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { useMount } from "../support/fixture.ts";
 import { outcome } from "../support/fs-worker.ts";
-import { ok, python } from "../support/process.ts";
+import { eventually, ok, python } from "../support/process.ts";
 import { fileOf, pattern } from "../support/trees.ts";
 
 const shared = useMount();
 const SIZE = 300_000;
 
-/** A file of SIZE pattern bytes, stored, and its content. */
+/** A file of SIZE pattern bytes that the server has and this mount has never read, and its content. */
 async function stored(name = "data.bin") {
   const folder = await shared.folder();
-  const data = pattern(SIZE);
-  await writeFile(join(folder.dir, name), data);
-  return { folder, file: join(folder.dir, name), data };
+  const [data, file] = [pattern(SIZE), join(folder.dir, name)];
+  await shared.server.store.writeFile(shared.libraryId, `${folder.path}/${name}`, data);
+  await eventually("the file is shown", async () => (await outcome(shared.worker.stat(file))) === "ok");
+  return { folder, file, data };
 }
 
 describe("writing at offsets", () => {
@@ -26,11 +26,15 @@ describe("writing at offsets", () => {
     expect(await folder.tree()).toEqual({ "data.bin": fileOf(data) });
   });
 
-  it("dd conv=notrunc changes bytes of a file that was never read since the mount began", async () => {
+  it("a second change right after the first one keeps both", async () => {
     const { folder, file, data } = await stored();
-    await shared.remount();
-    await ok("dd", [`of=${file}`, "bs=1", "seek=70000", "conv=notrunc", "status=none"], { input: "CHANGED" });
-    data.write("CHANGED", 70_000);
+    for (const [at, word] of [
+      [70_000, "FIRST"],
+      [200_000, "SECOND"],
+    ] as const) {
+      await ok("dd", [`of=${file}`, "bs=1", `seek=${at}`, "conv=notrunc", "status=none"], { input: word });
+      data.write(word, at);
+    }
     expect(await folder.tree()).toEqual({ "data.bin": fileOf(data) });
     expect(await ok("sha256sum", [file])).toContain(fileOf(data).split(" ").at(-1));
   });
@@ -154,6 +158,19 @@ describe("truncating", () => {
     const expected = Buffer.concat([data.subarray(0, 1000), Buffer.alloc(1000)]);
     expect(await folder.tree()).toEqual({ "data.bin": fileOf(expected) });
     await ok("cmp", [file, "-"], { input: expected });
+  });
+
+  it("an open file that is shrunk and extended again has zeros, not the bytes of its stored version", async () => {
+    const { folder, file, data } = await stored();
+    const { worker } = shared;
+    const fd = await worker.open(file, "O_RDWR");
+    await worker.call("ftruncate", fd, 1000);
+    await worker.call("ftruncate", fd, 200_000);
+    await worker.pwrite(fd, "end", 250_000);
+    const expected = Buffer.concat([data.subarray(0, 1000), Buffer.alloc(249_000), Buffer.from("end")]);
+    expect(fileOf(await worker.pread(fd, SIZE, 0))).toBe(fileOf(expected));
+    await worker.close(fd);
+    expect(await folder.tree()).toEqual({ "data.bin": fileOf(expected) });
   });
 
   it("ftruncate of an open file is seen by its handle and stored at close", async () => {

@@ -88,9 +88,16 @@ export class FsWorker {
     });
     this.#scope.defer(async () => {
       child.stdin.end();
-      const timer = setTimeout(() => child.kill("SIGKILL"), 2000);
-      await ended;
-      clearTimeout(timer);
+      const kill = setTimeout(() => child.kill("SIGKILL"), 2000);
+      // A process in a call that the mount never answers survives SIGKILL until the mount's own end, which comes after this.
+      let giveUp: NodeJS.Timeout | undefined;
+      const stuck = new Promise<never>((_, reject) => {
+        giveUp = setTimeout(() => reject(new Error(`worker ${child.pid} is stuck in a system call`)), 5000);
+      });
+      await Promise.race([ended, stuck]).finally(() => {
+        clearTimeout(kill);
+        clearTimeout(giveUp);
+      });
     });
     return child;
   }
