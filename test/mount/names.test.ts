@@ -7,6 +7,9 @@ import { outcome } from "../support/fs-worker.ts";
 import { fileOf } from "../support/trees.ts";
 
 const shared = useMount();
+/** Refuses pictographs in mkdir and rename, as recent servers do. */
+const strict = useMount({ server: { compat: 12 } });
+const EMOJI = "party \u{1F389}";
 const NFC = "café.txt".normalize("NFC");
 const NFD = "café.txt".normalize("NFD");
 
@@ -32,6 +35,7 @@ describe("names that can be stored", () => {
     ["a tilde", "doc.txt~"],
     ["a backslash", "back\\slash"],
     ["a backslash at the end", "end\\"],
+    ["an emoji", EMOJI],
     ["255 bytes", "n".repeat(255)],
     ["255 bytes in 85 characters", "文".repeat(85)],
   ])("%s", async (_, name) => {
@@ -127,5 +131,19 @@ describe("names that cannot be stored are refused at once", () => {
     // Python's surrogateescape: the byte 0xff.
     expect(await outcome(shared.worker.open(join(folder.dir, "bad\udcff"), "O_WRONLY|O_CREAT"))).toBe("EINVAL");
     expect(await folder.tree()).toEqual({});
+  });
+
+  it("an emoji where the server refuses it: mkdir and rename are EINVAL, and a new file is stored", async () => {
+    const folder = await strict.folder();
+    const { worker } = strict;
+    const [good, emoji] = [join(folder.dir, "good"), join(folder.dir, EMOJI)];
+    await worker.writeFile(good, "x");
+    expect(await outcome(worker.call("mkdir", emoji))).toBe("EINVAL");
+    expect(await outcome(worker.rename(good, emoji))).toBe("EINVAL");
+    expect(await folder.tree()).toEqual({ good: fileOf("x") });
+    expect(await worker.listdir(folder.dir)).toEqual(["good"]);
+    await worker.writeFile(emoji, "content");
+    expect((await worker.readFile(emoji)).toString()).toBe("content");
+    expect(await folder.tree()).toEqual({ good: fileOf("x"), [EMOJI]: fileOf("content") });
   });
 });
