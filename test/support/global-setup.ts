@@ -35,6 +35,8 @@ export async function teardown(): Promise<void> {
   const folders = await readdir(temp);
   if (!(await isMountPoint(temp))) await rm(temp, { recursive: true, force: true });
   if (mounts.length > 0 || folders.length > 0) {
+    // Vitest prints an error of a teardown, but ends with 0 for it.
+    process.exitCode = 1;
     throw new Error(`the run left something behind: mounts [${mounts.join(", ")}], folders [${folders.join(", ")}]`);
   }
 }
