@@ -20,6 +20,8 @@ export interface ModelHandle {
   readonly node: ModelFile;
   readonly readable: boolean;
   readonly writable: boolean;
+  /** Also a handle that may not write has news of the file when its open made or emptied it: they are stored at its close. */
+  readonly hasNews: boolean;
   readonly append: boolean;
 }
 
@@ -48,6 +50,7 @@ export class ModelFs {
     const { parent, name } = this.#parentOf(path);
     let node = parent.entries.get(name);
     const writable = flags.includes("O_WRONLY") || flags.includes("O_RDWR");
+    const hasNews = writable || node === undefined || flags.includes("O_TRUNC");
     if (node === undefined) {
       if (!flags.includes("O_CREAT")) throw new ModelError("ENOENT");
       node = { kind: "file", data: Buffer.alloc(0) };
@@ -61,6 +64,7 @@ export class ModelFs {
       node: node as ModelFile,
       readable: !flags.includes("O_WRONLY"),
       writable,
+      hasNews,
       append: flags.includes("O_APPEND"),
     };
   }

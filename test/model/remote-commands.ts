@@ -12,10 +12,10 @@ import type { Path } from "./model-fs.ts";
 
 const remotePath = (path: Path) => `/${path.join("/")}`;
 
-/** Nobody here has a file at or below the path open for writing. */
+/** Nobody here has a file at or below the path open with something to store at its close. */
 function isQuiet(model: Readonly<Model>, path: Path): boolean {
   const files = new Set(model.fs.filesAt(model.fs.find(path)));
-  return ![...model.handles.values()].some((handle) => handle.writable && files.has(handle.node));
+  return ![...model.handles.values()].some((handle) => handle.hasNews && files.has(handle.node));
 }
 
 const isDir = (model: Readonly<Model>, path: Path) => model.fs.find(path)?.kind === "dir";
