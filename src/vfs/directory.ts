@@ -48,26 +48,27 @@ export class Directories {
     const listing = await this.#listing(dir, signal);
     const lines: DirectoryLine[] = [];
     for (const entry of listing.entries.values()) {
-      if (!isFileName(entry.name)) continue;
+      if (!isFileName(entry.name) || dir.removed.has(entry.name)) continue;
       const ino = this.#superblock.promise(dir, entry.name);
       lines.push({ name: entry.name, kind: entry.kind, ino, inode: () => this.#take(dir, listing, entry.name) });
     }
     for (const child of dir.children.values()) {
-      if (listing.entries.has(child.name) || !isHeldHere(child)) continue;
+      const isListed = listing.entries.has(child.name) && !dir.removed.has(child.name);
+      if (isListed || !isHeldHere(child)) continue;
       lines.push({ name: child.name, kind: child.kind, ino: child.ino, inode: () => child });
     }
     return lines;
   }
 
-  /** Throws ENOTEMPTY unless the server, asked now, and this mount agree that nothing is in the directory. */
-  async assertEmpty(dir: DirInode, signal?: AbortSignal): Promise<void> {
-    const { listing } = await this.#listings.refreshAnew(
-      dir.ino,
-      (known, fetchSignal) => this.#fetch(dir, known, fetchSignal),
-      signal,
-    );
-    const held = [...dir.children.values()].some(isHeldHere);
-    if (listing.entries.size > 0 || held) throw new FsError("ENOTEMPTY", `${dir.name} is not empty`);
+  /**
+   * Throws ENOTEMPTY while anything is shown in the directory. Answers with what the server had there when it was listed
+   * (undefined: that is not known any more), of which everything was removed here.
+   */
+  async assertEmpty(dir: DirInode, signal?: AbortSignal): Promise<ObjectId | undefined> {
+    const listing = await this.#listing(dir, signal);
+    const isShown = [...listing.entries.keys()].some((name) => !dir.removed.has(name));
+    if (isShown || [...dir.children.values()].some(isHeldHere)) throw new FsError("ENOTEMPTY", `${dir.name} is not empty`);
+    return listing.id;
   }
 
   /** Records a change of our own that the server has confirmed. */
@@ -82,8 +83,13 @@ export class Directories {
   }
 
   removed(dir: DirInode, name: string): void {
-    this.#listings.patch(dir.ino, { delete: name });
+    this.gone(dir, name);
     this.touch(dir);
+  }
+
+  /** The server does not have the name any more, which was hidden before. */
+  gone(dir: DirInode, name: string): void {
+    this.#listings.patch(dir.ino, { delete: name });
   }
 
   /** What the listing last said of the name. */
@@ -153,7 +159,7 @@ export class Directories {
   #take(dir: DirInode, listing: Listing, name: string): Inode | undefined {
     const child = dir.children.get(name);
     if (child !== undefined && isHeldHere(child)) return child;
-    const entry = listing.entries.get(name);
+    const entry = dir.removed.has(name) ? undefined : listing.entries.get(name);
     if (entry !== undefined) {
       return this.#superblock.adopt(dir, entry, dir.library === undefined ? this.#libraries!.library(name) : undefined);
     }

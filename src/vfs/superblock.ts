@@ -145,8 +145,8 @@ export class Superblock {
 
   #evict(inode: Inode): void {
     if (inode.nlookup > 0 || inode === this.root || !this.#inodes.has(inode.ino)) return;
-    if (inode.kind === "file" && (inode.handles > 0 || inode.modified || inode.dirty !== undefined)) return;
-    if (inode.kind === "dir" && inode.children.size > 0 && !inode.unlinked) return;
+    if (inode.kind === "file" && (inode.handles > 0 || inode.sealed !== undefined || inode.dirty !== undefined)) return;
+    if (inode.kind === "dir" && !inode.unlinked && (inode.children.size > 0 || inode.removed.size > 0)) return;
     const remembers = inode.mtime ?? inode.atime ?? inode.mode;
     if (remembers !== undefined && !inode.unlinked) return;
     this.#inodes.delete(inode.ino);
@@ -171,6 +171,7 @@ function newDir(ino: Ino, parent: DirInode | null, name: string, facts: NewDir):
     kind: "dir",
     children: new Map(),
     promised: new Map(),
+    removed: new Map(),
     moving: undefined,
     library: facts.library,
     top: facts.top,
@@ -191,16 +192,15 @@ function newFile(ino: Ino, dir: DirInode, name: string, facts: NewFile): FileIno
     version: facts.version,
     baseId: facts.version?.id ?? null,
     dirty: undefined,
-    modified: false,
+    sealed: undefined,
+    task: undefined,
+    instead: [],
     onlyTime: false,
     generation: 0,
-    storedGeneration: 0,
     attempted: undefined,
-    failure: undefined,
     handles: 0,
     writers: 0,
     perhapsStored: false,
-    upload: undefined,
   };
 }
 

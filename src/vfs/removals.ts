@@ -1,0 +1,111 @@
+/**
+ * Removing names: hidden here at once, in the journal before the program is told, and on the server soon after, in batches.
+ * Invariants: a name is hidden from its removal until the server has answered; a name that is made anew takes the place of what
+ * was removed, so that its history goes on; a folder takes the removals of its entries along. Called by namespace.ts.
+ */
+import type { Logger } from "../observe/log.ts";
+import type { ObjectId } from "../seafile/types.ts";
+import { joinPath } from "../util/paths.ts";
+import type { Backlog } from "../writeback/backlog.ts";
+import type { Committer } from "../writeback/committer.ts";
+import type { Directories } from "./directory.ts";
+import type { WritePolicy } from "./file-commits.ts";
+import { FsError } from "./errno.ts";
+import { type DirInode, pathOf } from "./inode.ts";
+import { type RemovalOutcome, type RemovalPlace, RemovalTask, type Removed } from "./removal-task.ts";
+
+export interface RemovalsParts {
+  readonly directories: Directories;
+  readonly backlog: Backlog;
+  readonly committer: Committer;
+  readonly policy: WritePolicy;
+  readonly log: Logger;
+}
+
+export class Removals {
+  readonly #parts: RemovalsParts;
+
+  constructor(parts: RemovalsParts) {
+    this.#parts = parts;
+  }
+
+  /** The name is gone here; with `--commit close` this waits until it is gone on the server, and rejects if it is not. */
+  async remove(dir: DirInode, name: string, removed: Removed, signal?: AbortSignal): Promise<void> {
+    const { backlog, committer, policy } = this.#parts;
+    const library = dir.library!;
+    const expects = removed.expects ?? null;
+    const id = backlog.removing({ library: library.id, path: joinPath(pathOf(dir), name), expects, kind: removed.kind });
+    const place: RemovalPlace = { library, name, folder: () => pathOf(dir) };
+    const task = new RemovalTask(id, place, removed, (it, outcome) => this.#over(dir, it, outcome));
+    // Part of this one now; the journal goes on knowing them, for the case that the folder is kept.
+    for (const inner of removed.inner.values()) committer.cancel(inner);
+    dir.removed.set(name, task);
+    try {
+      await backlog.sync();
+      committer.schedule(task, policy.commit === "close" ? 0 : policy.delayMs);
+      if (policy.commit !== "close") return;
+      await committer.now(task, signal);
+      if (task.isKept) throw new FsError("ENOTEMPTY", `${name} is not empty`);
+    } catch (error) {
+      // The program is told that it is still there.
+      this.#drop(task);
+      if (dir.removed.get(name) === task) dir.removed.delete(name);
+      this.#parts.directories.expire(dir);
+      throw error;
+    }
+  }
+
+  /** Something takes the name again: what the server has there is replaced by it instead of being removed. */
+  async takeOver(dir: DirInode, name: string, signal?: AbortSignal): Promise<{ readonly id: number; readonly expects: ObjectId } | undefined> {
+    const task = dir.removed.get(name);
+    if (task === undefined) return undefined;
+    const { expects, kind } = task.removed;
+    if (kind === "dir" || expects === undefined || this.#parts.committer.isUnderWay(task)) {
+      await this.flush(dir, name, signal);
+      return undefined;
+    }
+    this.#parts.committer.cancel(task);
+    dir.removed.delete(name);
+    return { id: task.id, expects };
+  }
+
+  /** The server has removed the name, or says why not, when this resolves. */
+  async flush(dir: DirInode, name: string, signal?: AbortSignal): Promise<void> {
+    const task = dir.removed.get(name);
+    if (task !== undefined) await this.#parts.committer.now(task, signal);
+  }
+
+  /** Work that a journal of an earlier process remembers. */
+  resume(id: number, place: RemovalPlace, removed: Removed): void {
+    const task = new RemovalTask(id, place, removed, (it) => this.#parts.backlog.done(it.id));
+    this.#parts.committer.schedule(task, 0);
+  }
+
+  #over(dir: DirInode, task: RemovalTask, outcome: RemovalOutcome): void {
+    const { backlog, directories, log } = this.#parts;
+    this.#forget(task, outcome);
+    if (dir.removed.get(task.place.name) !== task) return;
+    dir.removed.delete(task.place.name);
+    if (outcome === "removed") {
+      directories.gone(dir, task.place.name);
+      return;
+    }
+    log.warn({ path: task.path }, `${task.path} was changed by somebody else before it was removed; it is kept`);
+    directories.expire(dir);
+  }
+
+  /** A folder that is kept loses at least what was removed below it. */
+  #forget(task: RemovalTask, outcome: RemovalOutcome): void {
+    const { backlog, committer } = this.#parts;
+    backlog.done(task.id);
+    for (const inner of task.removed.inner.values()) {
+      if (outcome === "removed") this.#forget(inner, outcome);
+      else committer.schedule(inner, 0);
+    }
+  }
+
+  #drop(task: RemovalTask): void {
+    this.#parts.committer.cancel(task);
+    this.#parts.backlog.done(task.id);
+  }
+}

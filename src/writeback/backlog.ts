@@ -1,0 +1,296 @@
+/**
+ * What is written and not yet stored, as it survives a crash: the journal and the spool together, and what of them is alive.
+ * Invariants: content is sealed only when its bytes, its name and its record are on the disk; a record is dropped only after the
+ * server has the content, or its user gave it up; the journal never grows far beyond what is alive. Called by the vfs.
+ */
+import type { Logger } from "../observe/log.ts";
+import type { LibraryId, ObjectId } from "../seafile/types.ts";
+import { type Base, DirtyFile } from "./dirty-file.ts";
+import type { Journal, JournalRecord } from "./journal.ts";
+import { isAtOrBelow, moved } from "./records.ts";
+import type { Spool } from "./spool.ts";
+
+/** Where content belongs, and what the server has there as far as is known (null: nothing). */
+export interface Destination {
+  readonly library: LibraryId;
+  readonly path: string;
+  readonly expects: ObjectId | null;
+}
+
+/** The version that content begins with. */
+export interface BaseVersion extends Base {
+  readonly id: ObjectId;
+}
+
+export interface Removal extends Destination {
+  readonly kind: "file" | "dir";
+}
+
+interface LiveContent {
+  readonly kind: "content";
+  readonly dirty: DirtyFile;
+  readonly base: { readonly id: ObjectId; readonly size: number } | null;
+  readonly over: number | undefined;
+  readonly created: number;
+  readonly library: LibraryId;
+  path: string;
+  expects: ObjectId | null;
+  attempted: ObjectId | undefined;
+  mtime: number | undefined;
+}
+
+export interface Move {
+  readonly library: LibraryId;
+  readonly from: string;
+  readonly to: string;
+  readonly kind: "file" | "dir";
+}
+
+type Live = LiveContent | { readonly kind: "removal"; removal: Removal };
+
+/** The journal is rewritten when it is longer than this and mostly about what is over. */
+const COMPACT_BYTES = 1024 * 1024;
+const BYTES_PER_RECORD = 400;
+
+export class Backlog {
+  readonly #journal: Journal;
+  readonly #spool: Spool;
+  readonly #log: Logger;
+  readonly #live = new Map<number, Live>();
+  readonly #moves = new Map<number, Move>();
+  #next: number;
+  #compacting: Promise<void> | undefined;
+
+  /** `next` is above every number in the journal. */
+  constructor(journal: Journal, spool: Spool, next: number, log: Logger) {
+    this.#journal = journal;
+    this.#spool = spool;
+    this.#next = next;
+    this.#log = log;
+  }
+
+  /** New content: empty, or made over a version. Errors are those of the local disk. */
+  async create(to: Destination, base?: BaseVersion): Promise<DirtyFile> {
+    const file = await this.#spool.create();
+    return this.#begin(to, { file, base }, base, undefined);
+  }
+
+  /** New content that begins as sealed content, of which the caller hands over its share. */
+  async fork(under: DirtyFile, to: Destination): Promise<DirtyFile> {
+    const file = await this.#spool.create();
+    const live = this.#content(under.id);
+    return this.#begin(to, { file, under }, live?.base ?? undefined, under.id);
+  }
+
+  /** Puts content of an earlier process under this journal's care; it is in the journal already. */
+  adopt(dirty: DirtyFile, about: Omit<LiveContent, "kind" | "dirty">): void {
+    this.#live.set(dirty.id, { kind: "content", dirty, ...about });
+  }
+
+  adoptRemoval(id: number, removal: Removal): void {
+    this.#live.set(id, { kind: "removal", removal });
+  }
+
+  /**
+   * Makes the content immutable and durable, with its time (whole seconds), in place of the sealed content `replaces`. Removals
+   * in `instead` are over with it. Rejects as the local disk does; then nothing counts as sealed.
+   */
+  async seal(dirty: DirtyFile, mtime: number, replaces?: DirtyFile, instead: readonly number[] = []): Promise<void> {
+    await dirty.seal();
+    await this.#spool.sync();
+    const live = this.#content(dirty.id);
+    if (live !== undefined) live.mtime = mtime;
+    this.#journal.append(this.#sealed(dirty, mtime, replaces));
+    for (const id of instead) this.#end(id, "done");
+    if (replaces !== undefined && replaces !== dirty) this.#end(replaces.id, "done");
+    await this.#journal.sync();
+    this.#compactIfWorthwhile();
+  }
+
+  /** Sealed content has another time now. */
+  async retime(dirty: DirtyFile, mtime: number): Promise<void> {
+    const live = this.#content(dirty.id);
+    if (live === undefined || live.mtime === mtime) return;
+    live.mtime = mtime;
+    this.#journal.append(this.#sealed(dirty, mtime, undefined));
+    await this.#journal.sync();
+  }
+
+  /** What was written so far survives a crash of the machine, as a file that was never closed. */
+  async persist(dirty: DirtyFile): Promise<void> {
+    await dirty.persist();
+    await this.#spool.sync();
+    await this.#journal.sync();
+  }
+
+  /** The content belongs elsewhere, or something else is known to be there. Durable with the next sync. */
+  placed(dirty: DirtyFile, path: string, expects: ObjectId | null, attempted?: ObjectId): void {
+    const live = this.#content(dirty.id);
+    if (live === undefined) return;
+    if (live.path === path && live.expects === expects && live.attempted === attempted) return;
+    Object.assign(live, { path, expects, attempted });
+    const more = attempted === undefined ? {} : { attempted };
+    this.#journal.append({ t: "placed", id: dirty.id, path, expects, ...more });
+  }
+
+  /** Nothing of it is needed any more: stored, or given up. */
+  done(id: number): void {
+    this.#end(id, "done");
+    this.#compactIfWorthwhile();
+  }
+
+  /** Content that was never used. Its share of what it was forked from goes back to the caller. */
+  async discard(dirty: DirtyFile): Promise<void> {
+    this.#end(dirty.id, "done");
+    dirty.abandonUnder();
+    await dirty.release();
+  }
+
+  /** The file has no name any more: a crash leaves nothing of it, who has it open goes on. */
+  async forget(dirty: DirtyFile): Promise<void> {
+    if (this.#content(dirty.id) === undefined) return;
+    await dirty.hide();
+    this.#end(dirty.id, "done");
+  }
+
+  /** Remembers that something is to be removed from the server; durable with the next sync. Answers its number. */
+  removing(removal: Removal): number {
+    const id = this.#next++;
+    this.#live.set(id, { kind: "removal", removal });
+    this.#journal.append({ t: "removing", id, ...removal });
+    return id;
+  }
+
+  /**
+   * Around moving a directory on the server: `work` says whether it moved. What waits below it follows, also when the process
+   * dies before it knows the outcome: then the server is asked.
+   */
+  async moving<T>(move: Move, work: () => Promise<T>): Promise<T> {
+    const { library, from, to } = move;
+    if (![...this.#live.values()].some((live) => isAtOrBelow(destinationOf(live), library, from))) return work();
+    const id = this.#next++;
+    this.#moves.set(id, move);
+    this.#journal.append({ t: "moving", id, library, from, to, kind: move.kind });
+    await this.#journal.sync();
+    try {
+      const result = await work();
+      this.moved(library, from, to);
+      this.#journal.append({ t: "done", id });
+      return result;
+    } catch (error) {
+      this.#journal.append({ t: "void", id });
+      throw error;
+    } finally {
+      this.#moves.delete(id);
+      await this.#journal.sync();
+    }
+  }
+
+  /** What belongs at or below `from` belongs at or below `to` now. */
+  moved(library: LibraryId, from: string, to: string): void {
+    for (const live of this.#live.values()) {
+      const at = destinationOf(live);
+      if (!isAtOrBelow(at, library, from)) continue;
+      const path = moved(at.path, from, to);
+      if (live.kind === "content") live.path = path;
+      else live.removal = { ...live.removal, path };
+    }
+  }
+
+  /** Everything appended so far is on the disk when this resolves. */
+  sync(): Promise<void> {
+    return this.#journal.sync();
+  }
+
+  async close(): Promise<void> {
+    await this.#compacting;
+    await this.#journal.close();
+  }
+
+  #begin(
+    to: Destination,
+    from: { file: Awaited<ReturnType<Spool["create"]>>; base?: Base | undefined; under?: DirtyFile },
+    base: { readonly id: ObjectId; readonly size: number } | undefined,
+    over: number | undefined,
+  ): DirtyFile {
+    const id = this.#next++;
+    const tracker = {
+      wrote: (start: number, end: number) => this.#track(id, { t: "wrote", id, start, end }),
+      truncated: (size: number) => this.#track(id, { t: "truncated", id, size }),
+    };
+    const dirty = new DirtyFile({ id, tracker, ...from });
+    const live: LiveContent = {
+      kind: "content",
+      dirty,
+      base: base === undefined ? null : { id: base.id, size: base.size },
+      over,
+      created: Date.now(),
+      ...to,
+      attempted: undefined,
+      mtime: undefined,
+    };
+    this.#live.set(id, live);
+    this.#journal.append(this.#opened(live));
+    return dirty;
+  }
+
+  /** Coverage of content that is over already concerns nobody. */
+  #track(id: number, record: JournalRecord): void {
+    if (this.#live.has(id)) this.#journal.append(record);
+  }
+
+  #opened({ dirty, library, path, base, over, expects, created }: LiveContent): JournalRecord {
+    const from = over === undefined ? {} : { over };
+    return { t: "opened", id: dirty.id, library, path, spool: dirty.spoolName, base, expects, created, ...from };
+  }
+
+  #sealed(dirty: DirtyFile, mtime: number, replaces: DirtyFile | undefined): JournalRecord {
+    const gaps = dirty.gaps.map(({ start, end }): [number, number] => [start, end]);
+    const earlier = replaces === undefined || replaces === dirty ? {} : { replaces: replaces.id };
+    return { t: "sealed", id: dirty.id, size: dirty.size, mtime, gaps, ...earlier };
+  }
+
+  #content(id: number): LiveContent | undefined {
+    const live = this.#live.get(id);
+    return live?.kind === "content" ? live : undefined;
+  }
+
+  #end(id: number, t: "done" | "void"): void {
+    if (this.#live.delete(id)) this.#journal.append({ t, id });
+  }
+
+  #compactIfWorthwhile(): void {
+    if (this.#compacting !== undefined || this.#journal.size.bytes < COMPACT_BYTES) return;
+    if (this.#journal.size.bytes < 4 * BYTES_PER_RECORD * this.#live.size) return;
+    this.#compacting = this.#journal
+      .compact(this.#records())
+      .catch((error: unknown) => this.#log.warn({ err: error }, "the journal could not be shortened"))
+      .finally(() => {
+        this.#compacting = undefined;
+      });
+  }
+
+  /** What a new journal would have to say. */
+  #records(): JournalRecord[] {
+    const records: JournalRecord[] = [];
+    for (const [id, move] of this.#moves) {
+      const { library, from, to, kind } = move;
+      records.push({ t: "moving", id, library, from, to, kind });
+    }
+    for (const [id, live] of this.#live) {
+      if (live.kind === "removal") {
+        records.push({ t: "removing", id, ...live.removal });
+        continue;
+      }
+      const { dirty, mtime, path, expects, attempted } = live;
+      records.push(this.#opened(live), ...dirty.history().map((entry) => ({ ...entry, id })));
+      if (dirty.isSealed && mtime !== undefined) records.push(this.#sealed(dirty, mtime, undefined));
+      if (attempted !== undefined) records.push({ t: "placed", id, path, expects, attempted });
+    }
+    return records;
+  }
+}
+
+function destinationOf(live: Live): Destination {
+  return live.kind === "content" ? live : live.removal;
+}
