@@ -2,8 +2,9 @@
  * Ending a mount from outside its process: what `seamount unmount` needs of the kernel's side, so that the command line does
  * not know the rooms below. Works for dead mount points, too. Nothing here touches the mounted filesystem itself.
  */
-import { unmountPath } from "./fuse/kernel/mount-helper.ts";
-import { mountAt, SEAMOUNT_TYPE } from "./fuse/kernel/mountinfo.ts";
+
+import { mountAt, SEAMOUNT_TYPE } from "./fuse/system/mountinfo.ts";
+import { unmountPath } from "./fuse/system/unmount-path.ts";
 
 /** What is mounted exactly at `path` (absolute, without symbolic links). */
 export async function mountStateOf(path: string): Promise<"nothing" | "seamount" | "other"> {

@@ -10,6 +10,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     "fuse",
     "fuse/kernel",
     "fuse/libfuse",
+    "fuse/system",
     "vfs",
     "writeback",
     "cache",
@@ -19,8 +20,9 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     "util",
   ],
   fuse: ["vfs", "observe", "util"],
-  "fuse/kernel": ["fuse", "observe", "util"],
-  "fuse/libfuse": ["fuse", "observe", "util"],
+  "fuse/kernel": ["fuse", "fuse/system", "observe", "util"],
+  "fuse/libfuse": ["fuse", "fuse/system", "observe", "util"],
+  "fuse/system": ["observe", "util"],
   vfs: ["writeback", "cache", "seafile", "observe", "util"],
   writeback: ["seafile", "observe", "util"],
   cache: ["seafile", "observe", "util"],
@@ -37,7 +39,7 @@ const DOORS: Record<string, readonly RegExp[]> = {
   zod: [/^seafile\/schema\.ts$/, /^options\.ts$/],
   "lru-cache": [/^cache\//],
   "p-limit": [/^seafile\/http\.ts$/, /^writeback\/committer\.ts$/],
-  "fuse-native": [/^fuse\/libfuse\/libfuse-transport\.ts$/],
+  "fuse-native": [/^fuse\/libfuse\/native-binding\.ts$/],
   koffi: [/^fuse\/kernel\/receive-fd\.ts$/],
   pino: [/^observe\/log\.ts$/],
   yargs: [/^cli\//],
@@ -49,12 +51,14 @@ const files = readdirSync(SRC, { recursive: true, encoding: "utf8" }).filter((na
 const roomOf = (file: string) => {
   const folder = dirname(file);
   if (folder === ".") return "(root)";
-  return /^fuse\/(kernel|libfuse)$/.test(folder) ? folder : folder.split("/")[0]!;
+  return /^fuse\/(kernel|libfuse|system)$/.test(folder) ? folder : folder.split("/")[0]!;
 };
 const importsOf = (file: string) =>
-  [...readFileSync(join(SRC, file), "utf8").matchAll(/\b(?:from\s+|import\s*\(?\s*)["']([^"']+)["']/g)].map(
-    (m) => m[1]!,
-  );
+  [
+    ...readFileSync(join(SRC, file), "utf8").matchAll(
+      /\b(?:from\s+|import\s*\(?\s*|require\w*(?:\.resolve)?\(\s*)["']([^"']+)["']/g,
+    ),
+  ].map((m) => m[1]!);
 
 describe("architecture", () => {
   it("imports point down only", () => {
@@ -73,9 +77,9 @@ describe("architecture", () => {
 
   it("a transport imports the seam only, never the adapter", () => {
     const wrong = files
-      .filter((file) => file.startsWith("fuse/kernel/"))
+      .filter((file) => /^fuse\/(kernel|libfuse)\//.test(file))
       .flatMap((file) =>
-        importsOf(file).filter((s) => s.startsWith("../") && !/^\.\.\/(transport\.ts|\.\.\/)/.test(s)),
+        importsOf(file).filter((s) => s.startsWith("../") && !/^\.\.\/(transport\.ts|system\/|\.\.\/)/.test(s)),
       );
     expect(wrong).toEqual([]);
   });

@@ -31,8 +31,11 @@ const STATFS_BLOCK = 4096;
 /** Shown as the size of an account without quota: 1 PiB. */
 const UNLIMITED_BYTES = 2 ** 50;
 
+/** What the adapter asks of a filesystem, so that another one can stand behind it. */
+export type FileSystemCalls = Pick<FileSystem, Exclude<keyof FileSystem, "sync" | "drain">>;
+
 export interface AdapterOptions {
-  readonly fileSystem: FileSystem;
+  readonly fileSystem: FileSystemCalls;
   readonly uid: number;
   readonly gid: number;
   readonly umask: number;
@@ -44,7 +47,7 @@ export interface AdapterOptions {
 
 export class Adapter implements Operations {
   readonly negativeTtlMs: number;
-  readonly #fs: FileSystem;
+  readonly #fs: FileSystemCalls;
   readonly #options: AdapterOptions;
   readonly #log: Logger;
   /** Directory handles from which something was read: the next read at offset 0 is a rewinddir. */

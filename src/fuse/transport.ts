@@ -1,5 +1,5 @@
 /**
- * The seam between the filesystem and whatever carries kernel requests: types only. A transport (kernel/, later libfuse/)
+ * The seam between the filesystem and whatever carries kernel requests: types only. A transport (kernel/, libfuse/)
  * calls Operations; the adapter implements them. Invariant: every Operations method either returns its answer or throws
  * ErrnoError; the transport sends exactly one reply per request whatever happens.
  * Inode numbers and file handles are JavaScript integers below 2^53. Names arrive decoded from valid UTF-8, without "/" or NUL.
@@ -165,12 +165,36 @@ export interface TransportOptions {
   readonly log: Logger;
 }
 
-/** What a transport can do beyond the minimum; tests and SEMANTICS name these instead of testing for a transport. */
+/** What differs between transports; tests and SEMANTICS name these instead of testing for a transport. */
 export interface TransportCapabilities {
+  /** The largest WRITE of the kernel, in bytes. */
   readonly maxWrite: number;
+  /** One request lists a folder with all attributes. Without it `ls -l` asks for each file, and d_ino may be unknown. */
   readonly readdirplus: boolean;
+  /** KernelCache has an effect. */
   readonly invalidation: boolean;
+  /** Times are kept to the nanosecond, also before 1970; without it to the millisecond, and never before 1970. */
   readonly nanosecondTimes: boolean;
+  /** utimensat(2) with UTIME_OMIT for one of the times sets the other; without it nothing is set. */
+  readonly singleTimes: boolean;
+  /** A signal ends a request that waits. */
+  readonly interrupts: boolean;
+  /** OpContext says which process asks. */
+  readonly callers: boolean;
+  /** renameat2(2) with RENAME_NOREPLACE; without it EINVAL. */
+  readonly renameNoReplace: boolean;
+  /** fallocate(2); without it EOPNOTSUPP. */
+  readonly fallocate: boolean;
+  /** mknod(2) of a regular file reports a failure to store it. */
+  readonly mknodErrors: boolean;
+  /** A name with U+FFFD can be used; without it such a name cannot be told from one that is not valid UTF-8. */
+  readonly replacementCharacter: boolean;
+  /** The new version of a file that somebody else changed can be opened while the old one is open here; without it ESTALE. */
+  readonly versionPerOpen: boolean;
+  /** unlink(2) of a file that is open here has reached the server when it returns; without it a moment later. */
+  readonly unlinksOpenFilesAtOnce: boolean;
+  /** A folder can be removed although a file that was in it is open here; without it ENOTEMPTY. */
+  readonly removesFoldersOfOpenFiles: boolean;
 }
 
 /** Telling the kernel what changed behind its back. Never awaited inside an operation on the same inode. */

@@ -9,6 +9,7 @@ import { getAccountInfo, getAuthPing, getLibraries, getServerInfo, postAuthToken
 import { SeafileError } from "./errors.ts";
 import { type ClientOptions, HttpClient } from "./http.ts";
 import { Library } from "./library.ts";
+import { DEFAULT_LIMITS } from "./limits.ts";
 import { LinkCache } from "./links.ts";
 import { isWritable, rankOf } from "./permission.ts";
 import { DEFAULT_RETRY, type RetryPolicy, retry } from "./retry.ts";
@@ -75,6 +76,8 @@ export class Account {
       links: new LinkCache({ http: this.#http, policy, log, clock: options.clock ?? Date.now, fileServer }),
       log,
       policy,
+      limits: { ...DEFAULT_LIMITS, ...options.limits },
+      refused: new Set(),
       uncertain: new Set(),
       keepsMtimes: (signal) => this.#keepsMtimes(signal),
     };

@@ -4,6 +4,7 @@
  */
 import type { Logger } from "../observe/log.ts";
 import type { HttpClient } from "./http.ts";
+import type { Limits } from "./limits.ts";
 import type { LinkCache } from "./links.ts";
 import { type RetryPolicy, retry } from "./retry.ts";
 
@@ -12,6 +13,9 @@ export interface Context {
   readonly links: LinkCache;
   readonly log: Logger;
   readonly policy: RetryPolicy;
+  readonly limits: Limits;
+  /** What this server, or a proxy before it, has refused in a way that makes another attempt pointless. */
+  readonly refused: Set<"batch-delete">;
   /** Library and path of uploads that ended without an answer: they may have been stored. */
   readonly uncertain: Set<string>;
   /** Does the server store the `last_modify` of an upload? One request per account. */

@@ -1,7 +1,7 @@
 /**
  * One function per endpoint of Seahub that changes a library. v2.1 throughout, because it reports the name that came out
  * (the server renames instead of refusing) and never redirects. One request each; no retries, no decisions.
- * Called by library-apply.ts and library-move.ts.
+ * Called by library-apply.ts, library-move.ts and library-remove.ts.
  */
 import type { HttpClient } from "./http.ts";
 import { nameOf } from "./names.ts";
@@ -89,5 +89,21 @@ export async function deleteEntry(
   const what = `Removing ${JSON.stringify(nameOf(path))}`;
   const target = `/api/v2.1/repos/${library}/${kind}/`;
   const answer = await http.call({ side: "seahub", what, method: "DELETE", target, query: { p: path }, signal });
+  parse(success, answer.body, what);
+}
+
+/**
+ * DELETE api/v2.1/repos/batch-delete-item/: files and folders of one folder in one commit, whatever they are; missing names
+ * are ignored. Kind "not-found" when there is no such folder.
+ */
+export async function deleteBatch(
+  { http, library, signal }: ChangeTarget,
+  folder: string,
+  names: readonly string[],
+): Promise<void> {
+  const what = `Removing ${names.length} entries of ${JSON.stringify(folder)}`;
+  const target = "/api/v2.1/repos/batch-delete-item/";
+  const json = { repo_id: library, parent_dir: folder, dirents: names };
+  const answer = await http.call({ side: "seahub", what, method: "DELETE", target, json, signal });
   parse(success, answer.body, what);
 }

@@ -59,6 +59,11 @@ export class SeafileError extends Error {
   }
 }
 
+/** Does it say that what was asked for is not there? */
+export function isMissing(error: unknown): boolean {
+  return error instanceof SeafileError && error.kind === "not-found";
+}
+
 /** Who answered: the web application or the service that moves bytes. */
 export type Side = "seahub" | "file-server";
 

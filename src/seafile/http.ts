@@ -10,6 +10,7 @@ import type { Logger } from "../observe/log.ts";
 import { abortReason, deferred, raceAbort } from "../util/abort.ts";
 import { errorFromAnswer, errorFromTransport, SeafileError, type Side } from "./errors.ts";
 import type { HttpAnswer, HttpRequest, HttpStream } from "./http-message.ts";
+import type { Limits } from "./limits.ts";
 import type { RetryPolicy } from "./retry.ts";
 import { parseServer, prefixOf } from "./server-address.ts";
 
@@ -36,6 +37,7 @@ export interface ClientOptions {
   readonly userAgent?: string;
   readonly timeouts?: Partial<Timeouts>;
   readonly retry?: Partial<RetryPolicy>;
+  readonly limits?: Partial<Limits>;
   /** Simultaneous requests to each of the two services; default 8. */
   readonly maxRequests?: number;
   /** Milliseconds since 1970; default Date.now. */

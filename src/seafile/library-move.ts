@@ -7,9 +7,9 @@
 import { type Context, repeat } from "./context.ts";
 import { type Changed, type ChangeTarget, postBatchMove, postFileMove, postRename } from "./endpoints-change.ts";
 import { SeafileError } from "./errors.ts";
-import { join, nameOf, parentOf } from "./names.ts";
+import { isNumbered, join, nameOf, parentOf } from "./names.ts";
 import { retry } from "./retry.ts";
-import { changedFrom, entriesOf, isNumbered, settleMove, temporaryName } from "./settle.ts";
+import { changedFrom, entriesOf, settleMove, temporaryName } from "./settle.ts";
 
 export interface Move {
   readonly kind: "file" | "dir";

@@ -5,10 +5,11 @@
  */
 import { type Context, repeat } from "./context.ts";
 import { type FileDetail, getAccountInfo, getDir, getFileDetail } from "./endpoints.ts";
-import { type ChangeTarget, deleteEntry } from "./endpoints-change.ts";
+import type { ChangeTarget } from "./endpoints-change.ts";
 import { postUpdate, postUpload, type Upload, type Uploaded } from "./endpoints-file-server.ts";
-import { SeafileError } from "./errors.ts";
+import { isMissing, SeafileError } from "./errors.ts";
 import { placeFile } from "./library-move.ts";
+import { removeEntry } from "./library-remove.ts";
 import { fitsFormField, fitsMultipart, join, nameOf, parentOf } from "./names.ts";
 import { fileIdOf } from "./object-id.ts";
 import { isRefusedLink } from "./reader.ts";
@@ -168,22 +169,4 @@ async function uploadAside(context: Context, at: ChangeTarget, change: Put, repl
     if (!replace) await removeEntry(context, { ...at, signal: undefined }, "file", from).catch(() => {});
     throw error;
   }
-}
-
-/** What is not there any more counts as removed. */
-export async function removeEntry(
-  context: Context,
-  at: ChangeTarget,
-  kind: "file" | "dir",
-  path: string,
-): Promise<undefined> {
-  try {
-    await repeat(context, at.signal, () => deleteEntry(at, kind, path));
-  } catch (error) {
-    if (!isMissing(error)) throw error;
-  }
-}
-
-function isMissing(error: unknown): boolean {
-  return error instanceof SeafileError && error.kind === "not-found";
 }

@@ -6,7 +6,7 @@
 import { type Context, repeat } from "./context.ts";
 import { type DirAnswer, getDir, getFileDetail, getLibrary } from "./endpoints.ts";
 import { SeafileError } from "./errors.ts";
-import { applyChange, type ChangeResult } from "./library-apply.ts";
+import { applyChanges, type ChangeResult } from "./library-apply.ts";
 import { nameOf } from "./names.ts";
 import { isWritable } from "./permission.ts";
 import { readVersion } from "./reader.ts";
@@ -92,11 +92,12 @@ export class Library {
     yield* readVersion(this.#context, { library: this.id, version, start, end: last, signal });
   }
 
-  /** Applies the changes one after the other; one result per change. Rejects only with the abort reason. */
-  async apply(changes: readonly Change[], signal?: AbortSignal): Promise<ChangeResult[]> {
-    const results: ChangeResult[] = [];
-    for (const change of changes) results.push(await applyChange(this.#context, this.#info, change, signal));
-    return results;
+  /**
+   * Applies the changes in order, with one result per change. Neighbours share requests: removes in one folder, and small
+   * puts in one folder. Rejects only with the abort reason.
+   */
+  apply(changes: readonly Change[], signal?: AbortSignal): Promise<ChangeResult[]> {
+    return applyChanges(this.#context, this.#info, changes, signal);
   }
 
   /** An own library has the account's quota. Of another's only its size is known, and whether its owner's quota is used up. */

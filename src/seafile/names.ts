@@ -32,6 +32,19 @@ export function fitsFormField(path: string): boolean {
   return !/[\\\r\n]/.test(path);
 }
 
+/** Can the name stand among others in batch-delete-item? Up to 8.0 Seahub hands them on joined by tabs. */
+export function fitsBatch(name: string): boolean {
+  return !/\p{Cc}/u.test(name);
+}
+
+/** Is `candidate` what the file server's rule makes of a taken `name`: "a (1).txt" of "a.txt" (fileop.go getUniqueName)? */
+export function isNumbered(candidate: string, name: string): boolean {
+  const dot = name.lastIndexOf(".");
+  const [stem, extension] = dot < 0 ? [name, ""] : [name.slice(0, dot), name.slice(dot)];
+  if (!candidate.startsWith(`${stem} (`) || !candidate.endsWith(`)${extension}`)) return false;
+  return /^\d+$/.test(candidate.slice(stem.length + 2, candidate.length - extension.length - 1));
+}
+
 export function parentOf(path: string): string {
   const slash = path.lastIndexOf("/");
   return slash <= 0 ? "/" : path.slice(0, slash);

@@ -1,13 +1,13 @@
 /**
  * What became of a change whose answer was lost: the server is asked instead of the change being made twice. Each function
  * answers with the result if the change was applied, with undefined if it was not, and throws `failure` when it cannot be
- * told. Called through retry() by library-apply.ts and library-move.ts.
+ * told. Called through retry() by the library-*.ts files.
  */
 import { getDir } from "./endpoints.ts";
 import type { Changed, ChangeTarget } from "./endpoints-change.ts";
 import type { Uploaded } from "./endpoints-file-server.ts";
 import { SeafileError } from "./errors.ts";
-import { nameOf, parentOf } from "./names.ts";
+import { isNumbered, nameOf, parentOf } from "./names.ts";
 import { fileIdOf } from "./object-id.ts";
 import { type Content, type ObjectId, ZERO_ID } from "./types.ts";
 
@@ -85,14 +85,6 @@ export async function settleUpload(at: ChangeTarget, upload: LostUpload): Promis
   const found = same.find((entry) => entry.name === name) ?? numbered();
   if (found === undefined || (replace && found.name !== name)) return undefined;
   return { name: found.name, id, size: content.size, now: found.mtime };
-}
-
-/** Is `candidate` what the file server's rule makes of a taken `name`: "a (1).txt" of "a.txt" (fileop.go getUniqueName)? */
-export function isNumbered(candidate: string, name: string): boolean {
-  const dot = name.lastIndexOf(".");
-  const [stem, extension] = dot < 0 ? [name, ""] : [name.slice(0, dot), name.slice(dot)];
-  if (!candidate.startsWith(`${stem} (`) || !candidate.endsWith(`)${extension}`)) return false;
-  return /^\d+$/.test(candidate.slice(stem.length + 2, candidate.length - extension.length - 1));
 }
 
 /** A name nobody else uses, for the time between two requests. */

@@ -64,6 +64,7 @@ export interface Content {
 /**
  * One change to a library, in the order it happened. This union is what Library.apply takes and what a journal will hold.
  * - put: store `content` at `path`. `base` is the version it was made from; null says that the name must be new.
+ * - remove: what is not there any more counts as removed.
  * - move: `to` must not exist (replacing is put + remove, decided above).
  */
 export type Change =
@@ -75,9 +76,20 @@ export type Change =
       readonly base: ObjectId | null;
       /** What an earlier upload to the path, whose outcome is not known, may have left there: it may be replaced, too. */
       readonly attempted?: ObjectId | undefined;
+      /** Told how many bytes of the content have been handed to the connection; starts again with each attempt. */
+      readonly progress?: ((bytesSent: number) => void) | undefined;
     }
   | { readonly op: "mkdir"; readonly path: string }
-  | { readonly op: "remove"; readonly path: string; readonly kind: "file" | "dir" }
+  | {
+      readonly op: "remove";
+      readonly path: string;
+      readonly kind: "file" | "dir";
+      /**
+       * The id the entry is believed to have, a folder's being that of its listing. When it has another one by now nothing is
+       * removed, and the error has kind "conflict". Null or absent: whatever is there is removed.
+       */
+      readonly expects?: ObjectId | null | undefined;
+    }
   | { readonly op: "move"; readonly from: string; readonly to: string; readonly kind: "file" | "dir" };
 
 export interface Quota {

@@ -34,16 +34,16 @@ export class Removals {
     const { backlog, committer, policy } = this.#parts;
     const library = dir.library!;
     const expects = removed.expects ?? null;
-    const id = backlog.removing({ library: library.id, path: joinPath(pathOf(dir), name), expects, kind: removed.kind });
+    const id = await backlog.removing({ library: library.id, path: joinPath(pathOf(dir), name), expects, kind: removed.kind });
     const place: RemovalPlace = { library, name, folder: () => pathOf(dir) };
     const task = new RemovalTask(id, place, removed, (it, outcome) => this.#over(dir, it, outcome));
     // Part of this one now; the journal goes on knowing them, for the case that the folder is kept.
     for (const inner of removed.inner.values()) committer.cancel(inner);
     dir.removed.set(name, task);
+    // As long as somebody goes on removing, what was removed before waits: the folder above it may be next.
+    committer.schedule(task, policy.commit === "close" ? 0 : policy.delayMs);
+    if (policy.commit !== "close") return;
     try {
-      await backlog.sync();
-      committer.schedule(task, policy.commit === "close" ? 0 : policy.delayMs);
-      if (policy.commit !== "close") return;
       await committer.now(task, signal);
       if (task.isKept) throw new FsError("ENOTEMPTY", `${name} is not empty`);
     } catch (error) {

@@ -167,7 +167,6 @@ interface NewDir {
 
 function newDir(ino: Ino, parent: DirInode | null, name: string, facts: NewDir): DirInode {
   return {
-    ...common(ino, parent, name, facts.writable, facts.mtime),
     kind: "dir",
     children: new Map(),
     promised: new Map(),
@@ -175,6 +174,7 @@ function newDir(ino: Ino, parent: DirInode | null, name: string, facts: NewDir):
     moving: undefined,
     library: facts.library,
     top: facts.top,
+    ...common(ino, parent, name, facts.writable, facts.mtime),
   };
 }
 
@@ -186,7 +186,6 @@ interface NewFile {
 
 function newFile(ino: Ino, dir: DirInode, name: string, facts: NewFile): FileInode {
   return {
-    ...common(ino, dir, name, facts.writable, facts.mtime),
     kind: "file",
     library: dir.library!,
     version: facts.version,
@@ -201,6 +200,8 @@ function newFile(ino: Ino, dir: DirInode, name: string, facts: NewFile): FileIno
     handles: 0,
     writers: 0,
     perhapsStored: false,
+    // Last, because V8 takes 40 us for an object that grows by so many fields after a spread, and 2 us so.
+    ...common(ino, dir, name, facts.writable, facts.mtime),
   };
 }
 

@@ -100,10 +100,15 @@ export class Backlog {
     await this.#spool.sync();
     const live = this.#content(dirty.id);
     if (live !== undefined) live.mtime = mtime;
-    this.#journal.append(this.#sealed(dirty, mtime, replaces));
-    for (const id of instead) this.#end(id, "done");
-    if (replaces !== undefined && replaces !== dirty) this.#end(replaces.id, "done");
-    await this.#journal.sync();
+    const over = [...instead, ...(replaces === undefined || replaces === dirty ? [] : [replaces.id])];
+    try {
+      const ends = over.filter((id) => this.#live.has(id)).map((id) => ({ t: "done", id }) as const);
+      await this.#journal.accept(this.#sealed(dirty, mtime, replaces), ...ends);
+    } catch (error) {
+      dirty.unseal();
+      throw error;
+    }
+    for (const id of over) this.#live.delete(id);
     this.#compactIfWorthwhile();
   }
 
@@ -112,8 +117,7 @@ export class Backlog {
     const live = this.#content(dirty.id);
     if (live === undefined || live.mtime === mtime) return;
     live.mtime = mtime;
-    this.#journal.append(this.#sealed(dirty, mtime, undefined));
-    await this.#journal.sync();
+    await this.#journal.accept(this.#sealed(dirty, mtime, undefined));
   }
 
   /** What was written so far survives a crash of the machine, as a file that was never closed. */
@@ -153,11 +157,11 @@ export class Backlog {
     this.#end(dirty.id, "done");
   }
 
-  /** Remembers that something is to be removed from the server; durable with the next sync. Answers its number. */
-  removing(removal: Removal): number {
+  /** Remembers, durably, that something is to be removed from the server. Resolves with its number. */
+  async removing(removal: Removal): Promise<number> {
     const id = this.#next++;
+    await this.#journal.accept({ t: "removing", id, ...removal });
     this.#live.set(id, { kind: "removal", removal });
-    this.#journal.append({ t: "removing", id, ...removal });
     return id;
   }
 
@@ -170,8 +174,7 @@ export class Backlog {
     if (![...this.#live.values()].some((live) => isAtOrBelow(destinationOf(live), library, from))) return work();
     const id = this.#next++;
     this.#moves.set(id, move);
-    this.#journal.append({ t: "moving", id, library, from, to, kind: move.kind });
-    await this.#journal.sync();
+    await this.#journal.accept({ t: "moving", id, library, from, to, kind: move.kind });
     try {
       const result = await work();
       this.moved(library, from, to);
@@ -260,8 +263,8 @@ export class Backlog {
   }
 
   #compactIfWorthwhile(): void {
-    if (this.#compacting !== undefined || this.#journal.size.bytes < COMPACT_BYTES) return;
-    if (this.#journal.size.bytes < 4 * BYTES_PER_RECORD * this.#live.size) return;
+    if (this.#compacting !== undefined || this.#journal.size < COMPACT_BYTES) return;
+    if (this.#journal.size < 4 * BYTES_PER_RECORD * this.#live.size) return;
     this.#compacting = this.#journal
       .compact(this.#records())
       .catch((error: unknown) => this.#log.warn({ err: error }, "the journal could not be shortened"))

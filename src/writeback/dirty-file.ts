@@ -184,6 +184,12 @@ export class DirtyFile {
     });
   }
 
+  /** It could not be noted that it is sealed: it is still to be accepted. */
+  unseal(): void {
+    this.#sealed = false;
+    this.#touched = true;
+  }
+
   /** Copies what is needed of the content that this one was forked from, which may then go. */
   async detach(): Promise<void> {
     await this.#locked("exclusive", undefined, () => this.#absorb());

@@ -1,9 +1,9 @@
 /**
  * Stands in for /dev/fuse: a test pushes requests as bytes and sees every message that the session sends.
- * Invariant: like the device, it hands out one request per read and ends all reads at end(). Used by the session tests.
+ * Invariant: like the device, it hands over one request at a time, in order, and never from within push(). Used by the session tests.
  */
 import type { Channel } from "../../src/fuse/kernel/channel.ts";
-import { deferred } from "../../src/util/abort.ts";
+import type { Receiver } from "../../src/fuse/kernel/reader.ts";
 
 export class FakeChannel implements Channel {
   /** Everything written, one Buffer per message. */
@@ -14,29 +14,22 @@ export class FakeChannel implements Channel {
   refuse: ((message: Buffer) => void) | undefined;
   /** What notify() waits for. */
   notifyGate: Promise<void> = Promise.resolve();
-  readonly #requests: Buffer[] = [];
-  readonly #waiting: (() => void)[] = [];
-  #ended = false;
+  #receiver!: Receiver;
+
+  start(receiver: Receiver): void {
+    this.#receiver = receiver;
+  }
 
   push(request: Buffer): void {
-    this.#requests.push(request);
-    this.#waiting.shift()?.();
+    queueMicrotask(() => {
+      const buffer = this.#receiver.takeBuffer();
+      this.#receiver.request(buffer, request.copy(buffer));
+    });
   }
 
-  /** ENODEV for every read that finds no request. */
-  end(): void {
-    this.#ended = true;
-    for (const wake of this.#waiting.splice(0)) wake();
-  }
-
-  async read(buffer: Buffer): Promise<number | undefined> {
-    while (this.#requests.length === 0) {
-      if (this.#ended) return undefined;
-      const woken = deferred<void>();
-      this.#waiting.push(woken.resolve);
-      await woken.promise;
-    }
-    return this.#requests.shift()!.copy(buffer);
+  /** The kernel ends the session, or reading fails. */
+  end(error?: Error): void {
+    queueMicrotask(() => this.#receiver.end(error));
   }
 
   write(message: readonly Uint8Array[]): "sent" | "gone" {

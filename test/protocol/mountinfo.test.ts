@@ -1,6 +1,6 @@
 /** /proc/self/mountinfo as proc(5) describes it: optional fields, escapes, options of the mount and of the filesystem. */
 import { describe, expect, it } from "vitest";
-import { mountAt, parseMounts } from "../../src/fuse/kernel/mountinfo.ts";
+import { mountAt, parseMounts } from "../../src/fuse/system/mountinfo.ts";
 
 describe("mountinfo", () => {
   it("reads mounts with and without optional fields", () => {

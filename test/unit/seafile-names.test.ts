@@ -1,9 +1,17 @@
 /** Names Seafile can store, names a multipart body can carry, addresses, object ids. */
 import { describe, expect, it } from "vitest";
-import { checkName, fitsFormField, fitsMultipart, join, nameOf, parentOf, toNfc } from "../../src/seafile/names.ts";
+import {
+  checkName,
+  fitsFormField,
+  fitsMultipart,
+  isNumbered,
+  join,
+  nameOf,
+  parentOf,
+  toNfc,
+} from "../../src/seafile/names.ts";
 import { fileIdOf } from "../../src/seafile/object-id.ts";
 import { fileServerLink, parseServer, prefixOf } from "../../src/seafile/server-address.ts";
-import { isNumbered } from "../../src/seafile/settle.ts";
 import { ZERO_ID } from "../../src/seafile/types.ts";
 import { contentOf, LINK_ID } from "./seafile-server.ts";
 

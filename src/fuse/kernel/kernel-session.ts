@@ -1,7 +1,7 @@
 /**
  * One mounted filesystem's conversation with the kernel: reads requests, runs the operations, sends the replies.
  * Invariants: exactly one reply per request, whatever an operation does and however broken the bytes are (none for FORGET,
- * BATCH_FORGET, INTERRUPT of a running request and NOTIFY_REPLY); nothing thrown leaves this file; a WRITE's buffer is not
+ * BATCH_FORGET, INTERRUPT and NOTIFY_REPLY); nothing thrown leaves this file; a WRITE's buffer is not
  * reused before its operation has settled. Made by kernel-transport.ts; tests drive it over a Channel literal.
  */
 import type { Logger } from "../../observe/log.ts";
@@ -19,8 +19,6 @@ import { encodeReply, type Reply } from "./reply.ts";
 import { decodeHeader, decodeRequest, type Request, type RequestHeader } from "./request.ts";
 import { RequestContext } from "./request-context.ts";
 
-/** Reads of /dev/fuse kept outstanding; each holds one thread of libuv's pool (4 by default). */
-const READERS = 2;
 /** Data up to this size, in bytes, is copied out of its request's 1 MiB buffer, which is then free for the next request. */
 const COPY_UP_TO = 64 * 1024;
 
@@ -86,7 +84,9 @@ export class KernelSession {
   }
 
   async #serve(): Promise<void> {
-    await Promise.all(Array.from({ length: READERS }, () => this.#readLoop()));
+    const error = await this.#readAll();
+    if (error !== undefined)
+      this.#log.error({ err: error }, "reading /dev/fuse failed; the mount answers nothing any more");
     this.#ended = true;
     this.stop();
     await this.#notifier.stop();
@@ -96,18 +96,17 @@ export class KernelSession {
     this.#init.reject(new Error("The kernel ended the mount before it was ready"));
   }
 
-  async #readLoop(): Promise<void> {
-    try {
-      for (;;) {
-        const buffer = this.#pool.take();
-        const length = await this.#channel.read(buffer);
-        if (length === undefined) return;
-        if (!this.#accept(buffer, length)) this.#pool.give(buffer);
-      }
-    } catch (error) {
-      this.#log.error({ err: error }, "reading /dev/fuse failed; the mount answers nothing any more");
-      this.stop();
-    }
+  /** Resolves when nothing more will come, with the reason if it is not the end of the session. */
+  #readAll(): Promise<Error | undefined> {
+    return new Promise((resolve) => {
+      this.#channel.start({
+        takeBuffer: () => this.#pool.take(),
+        request: (buffer, length) => {
+          if (!this.#accept(buffer, length)) this.#pool.give(buffer);
+        },
+        end: resolve,
+      });
+    });
   }
 
   /** Handles one request; true if its buffer is still in use and will be given back later. */
@@ -144,7 +143,7 @@ export class KernelSession {
         for (const { ino, nlookup } of request.forgets) this.#forget(ino, nlookup);
         return false;
       case "interrupt":
-        this.#interrupt(header, request.unique);
+        this.#interrupt(request.unique);
         return false;
       case "notify_reply":
         return false;
@@ -225,14 +224,9 @@ export class KernelSession {
     if (!answer.again) this.#init.resolve(answer.init);
   }
 
-  /**
-   * Aborts the request if it runs. If it does not, it is either answered already, or still on its way to us through the
-   * other read: EAGAIN makes the kernel send the INTERRUPT again in that case, and is ignored in the first.
-   */
-  #interrupt(header: RequestHeader, unique: number): void {
-    const context = this.#byUnique.get(unique);
-    if (context === undefined) this.#send(header, { kind: "error", errno: errnoOf("EAGAIN") });
-    else context.abort(new ErrnoError("EINTR", "The caller was interrupted"));
+  /** Aborts the request. One that does not run is answered already: requests arrive in order, and before their INTERRUPT. */
+  #interrupt(unique: number): void {
+    this.#byUnique.get(unique)?.abort(new ErrnoError("EINTR", "The caller was interrupted"));
   }
 
   #forget(ino: number, nlookup: number): void {

@@ -4,15 +4,17 @@
  * (it would wait for itself). Called by mount.ts through the Transport type.
  */
 import { endianness } from "node:os";
-import type { Session, Transport, TransportOptions } from "../transport.ts";
+import { abortConnection } from "../system/connection.ts";
+import { MountError } from "../system/mount-error.ts";
+import { mountAt } from "../system/mountinfo.ts";
+import { prepareMountpoint } from "../system/mountpoint.ts";
+import { unmountPath, unmountSession } from "../system/unmount-path.ts";
+import type { Session, Transport } from "../transport.ts";
 import { INIT_FLAG } from "./abi.ts";
 import { DeviceChannel } from "./channel.ts";
-import { abortConnection } from "./connection.ts";
+import { KERNEL_CAPABILITIES } from "./kernel-capabilities.ts";
 import { KernelSession } from "./kernel-session.ts";
-import { MountError } from "./mount-error.ts";
-import { mountFuse, unmountPath } from "./mount-helper.ts";
-import { mountAt } from "./mountinfo.ts";
-import { prepareMountpoint } from "./mountpoint.ts";
+import { mountFuse } from "./mount-helper.ts";
 import { exitAtOnce } from "./receive-fd.ts";
 
 export const kernelTransport: Transport = async (operations, options) => {
@@ -28,21 +30,20 @@ export const kernelTransport: Transport = async (operations, options) => {
   });
   return {
     capabilities: {
+      ...KERNEL_CAPABILITIES,
       maxWrite: init.maxWrite,
       readdirplus: (init.flags & INIT_FLAG.DO_READDIRPLUS) !== 0,
-      invalidation: true,
-      nanosecondTimes: true,
     },
     kernelCache: session.kernelCache,
     closed: session.closed,
-    unmount: ({ lazy = false } = {}) => unmountSession(mountpoint, device, lazy, options),
+    unmount: ({ lazy = false } = {}) => unmountSession(mountpoint, device, lazy, options.log),
     abort: () => {
       if (session.ended) return;
       session.stop();
       if (!breakConnection(device)) {
         options.log.warn("the connection cannot be aborted (no fusectl); it ends when the last file on it is closed");
       }
-      unmountSession(mountpoint, device, true, options).catch((error: unknown) => {
+      unmountSession(mountpoint, device, true, options.log).catch((error: unknown) => {
         options.log.warn({ err: error }, "unmounting after an abort failed");
       });
     },
@@ -65,19 +66,4 @@ function endWithProcess(session: KernelSession, device: string | undefined): voi
 
 function breakConnection(device: string | undefined): boolean {
   return device !== undefined && abortConnection(device);
-}
-
-/** Unmounts only what this session mounted: `device` tells it from another mount that took its place. */
-async function unmountSession(
-  mountpoint: string,
-  device: string | undefined,
-  lazy: boolean,
-  { log }: TransportOptions,
-): Promise<void> {
-  const current = await mountAt(mountpoint);
-  if (current === undefined || current.device !== device) {
-    log.debug({ mountpoint }, "already unmounted");
-    return;
-  }
-  await unmountPath(mountpoint, { lazy });
 }

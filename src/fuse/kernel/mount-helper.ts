@@ -1,40 +1,24 @@
 /**
- * Mounts and unmounts through the system's helper programs: mount and umount for root, fusermount3 for everybody else.
+ * Mounts through the system's helper programs: mount for root, fusermount3 for everybody else.
  * Invariants: no shell; the path and fsname are always separate arguments after "--" or escaped in one option; the helper's
- * own message becomes the error's. Called by kernel-transport.ts, mountpoint.ts and the command line.
+ * own message becomes the error's. Called by kernel-transport.ts.
  */
 import { close, open } from "node:fs";
 import { promisify } from "node:util";
-import { ErrnoError } from "../../util/errno.ts";
+import { MountError } from "../system/mount-error.ts";
+import { SEAMOUNT_TYPE } from "../system/mountinfo.ts";
+import { type HelperResult, runHelper } from "../system/run-helper.ts";
+import { helperMissing, isRoot, messageOf, runFusermount, unmountPath } from "../system/unmount-path.ts";
 import type { TransportOptions } from "../transport.ts";
 import { S_IFDIR } from "./abi.ts";
-import { MountError } from "./mount-error.ts";
-import { SEAMOUNT_TYPE } from "./mountinfo.ts";
 import { openFdSocket } from "./receive-fd.ts";
-import { type HelperResult, runHelper } from "./run-helper.ts";
 
 export type MountOptions = Omit<TransportOptions, "log">;
 
 const SUBTYPE = SEAMOUNT_TYPE.slice("fuse.".length);
-const FUSERMOUNTS = ["fusermount3", "fusermount"] as const;
-
-const isRoot = () => process.geteuid?.() === 0;
-
 /** Mounts at `options.mountpoint` and returns the open /dev/fuse. The kernel sends requests from then on. Throws MountError. */
 export function mountFuse(options: MountOptions): Promise<number> {
   return isRoot() ? mountAsRoot(options) : mountAsUser(options);
-}
-
-/** Unmounts what is mounted at `path`. Throws ErrnoError EBUSY while it is in use and not `lazy`, else MountError. */
-export async function unmountPath(path: string, options: { readonly lazy?: boolean } = {}): Promise<void> {
-  const result = await (isRoot()
-    ? // Neither other helpers nor a look at the path itself, which a dead mount would not survive.
-      runHelper("umount", ["-i", "-c", ...(options.lazy ? ["-l"] : []), "--", path])
-    : runFusermount(["-u", ...(options.lazy ? ["-z"] : []), "--", path]));
-  if (result === undefined) throw helperMissing(isRoot() ? "umount" : "fusermount3");
-  if (result.status === 0) return;
-  if (/busy/i.test(result.stderr)) throw new ErrnoError("EBUSY", `${path} is in use: ${result.stderr}`);
-  throw new MountError("refused", `Unmounting ${path} failed: ${messageOf(result)}`);
 }
 
 async function mountAsRoot(options: MountOptions): Promise<number> {
@@ -95,23 +79,6 @@ function mountFlags(options: MountOptions): readonly string[] {
 export function escapeOption(text: string): string {
   return text.replace(/[\\,]/g, "\\$&");
 }
-
-async function runFusermount(
-  args: readonly string[],
-  options?: Parameters<typeof runHelper>[2],
-): Promise<HelperResult | undefined> {
-  for (const program of FUSERMOUNTS) {
-    const result = await runHelper(program, args, options);
-    if (result !== undefined) return result;
-  }
-  return undefined;
-}
-
-function helperMissing(program: string): MountError {
-  return new MountError("fuse-missing", `The program ${program} was not found. Install the package fuse3.`);
-}
-
-const messageOf = (result: HelperResult) => result.stderr || `the helper ended with status ${result.status}`;
 
 function mountFailed(mountpoint: string, result: HelperResult): MountError {
   const message = `Mounting at ${mountpoint} failed: ${messageOf(result)}`;

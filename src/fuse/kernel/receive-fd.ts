@@ -4,7 +4,7 @@
  * Called by mount-helper.ts for ordinary users. Sources: unix(7), cmsg(3), recvmsg(2) of Linux on 64-bit machines.
  */
 import { closeSync } from "node:fs";
-import { MountError } from "./mount-error.ts";
+import { MountError } from "../system/mount-error.ts";
 
 const AF_UNIX = 1;
 const SOCK_STREAM = 1;

@@ -1,14 +1,14 @@
 /**
  * Is this directory fit to be mounted on? Recognises and removes the stale mount that a crashed seamount left behind.
  * Invariant: never waits for ever on a dead or hung mount: whatever could touch one runs in a child process that is killed
- * after a time, or asks /proc instead. Called by kernel-transport.ts before mounting.
+ * after a time, or asks /proc instead. Called by the transports before mounting.
  */
 import { realpath, stat } from "node:fs/promises";
 import type { Logger } from "../../observe/log.ts";
 import { MountError } from "./mount-error.ts";
-import { unmountPath } from "./mount-helper.ts";
 import { type MountEntry, mountAt, SEAMOUNT_TYPE } from "./mountinfo.ts";
 import { runHelper } from "./run-helper.ts";
+import { unmountPath } from "./unmount-path.ts";
 
 /** How long a mount may take to answer one stat before it counts as hung, in milliseconds. */
 const ANSWERS_WITHIN_MS = 5000;

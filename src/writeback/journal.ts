@@ -1,0 +1,269 @@
+/**
+ * The journal of a state folder: an append-only log that survives kill -9, power cuts and full disks.
+ * Invariants: records are in the file in the order of the calls; when `sync` or `accept` has resolved, everything appended before is on
+ * the disk. One loop (#run) does all work on the file. What is not yet on the disk is also in memory (#tail), because a failed write
+ * cuts the file back to its synced part. Called by the vfs and recovery; one process at a time, see state-dir.ts.
+ */
+import { constants } from "node:fs";
+import { copyFile, open, readFile, rm } from "node:fs/promises";
+import { join } from "node:path";
+import type { Logger } from "../observe/log.ts";
+import { JournalFile } from "./journal-file.ts";
+import { type DecodedLog, decodeLog, encodeFrame, HEADER } from "./journal-frame.ts";
+import type { JournalRecord } from "./journal-record.ts";
+
+export type { JournalRecord } from "./journal-record.ts";
+
+export interface OpenedJournal {
+  readonly journal: Journal;
+  readonly records: readonly JournalRecord[];
+  /** Where a damaged log was kept. Then records are missing, and files of the spool may be known to none. */
+  readonly aside: string | undefined;
+}
+
+interface Entry {
+  readonly order: number;
+  readonly frame: Buffer;
+}
+
+interface Waiter {
+  /** Taken out of the log when the wait fails. */
+  readonly entries: readonly Entry[];
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
+interface Compaction {
+  readonly bytes: Buffer;
+  readonly records: number;
+  /** Entries up to this order are accounted for by the new log. */
+  readonly upTo: number;
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** So many bytes may be in the file without being synced: they are held in memory, too. */
+const MAX_UNSYNCED = 1024 * 1024;
+
+export class Journal {
+  readonly #file: JournalFile;
+  readonly #log: Logger;
+  /** What is not known to be on the disk: the first #written entries are in the file. */
+  #tail: Entry[] = [];
+  #written = 0;
+  #order = 0;
+  #size: number;
+  #records: number;
+  #waiters: Waiter[] = [];
+  #compactions: Compaction[] = [];
+  #running: Promise<void> | undefined;
+  #isFailing = false;
+  #isClosed = false;
+
+  private constructor(file: JournalFile, size: number, records: number, log: Logger) {
+    this.#file = file;
+    this.#size = size;
+    this.#records = records;
+    this.#log = log;
+  }
+
+  /**
+   * Reads the log of a folder, or begins one. What an interrupted write left at the end is cut off. A damaged log counts up to the
+   * damage and is kept aside as journal.torn-DATE. Rejects with the disk's error, or with a sentence when the log is in a newer
+   * format; then nothing was changed.
+   */
+  static async open(folder: string, log: Logger): Promise<OpenedJournal> {
+    const path = join(folder, "journal");
+    const bytes = await readFile(path).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === "ENOENT") return Buffer.alloc(0);
+      throw error;
+    });
+    const { records, end, damage }: DecodedLog = decodeLog(bytes, path);
+    const aside = damage === "corrupt" ? await keepAside(path) : undefined;
+    if (aside !== undefined) {
+      log.error(
+        { at: end, size: bytes.length },
+        `${path} is damaged; it counts up to the damage and is kept as ${aside}`,
+      );
+    } else if (end < bytes.length) {
+      log.info({ path, at: end, size: bytes.length }, "cutting an interrupted write off the journal");
+    }
+    await rm(join(folder, "journal.new"), { force: true });
+    const file = await (end === 0 ? JournalFile.create(folder, HEADER) : JournalFile.open(folder, end));
+    const journal = new Journal(file, Math.max(end, HEADER.length), records.length, log);
+    return { journal, records, aside };
+  }
+
+  /** Bytes of the log, with what is still to be written. */
+  get size(): number {
+    return this.#size;
+  }
+
+  /** Records in the log, likewise. */
+  get records(): number {
+    return this.#records;
+  }
+
+  /**
+   * Adds a record. It is written soon, or as soon as the disk takes it, and is on the disk when a later `sync` has resolved: for what is
+   * true whether or not it can be noted now. Throws TypeError or RangeError for a record that could not be read back.
+   */
+  append(record: JournalRecord): void {
+    this.#add(encodeFrame(record));
+    this.#wake();
+  }
+
+  /**
+   * Adds records and syncs: for promises, which need not be given. When it rejects, with the disk's error, the records are out of the log
+   * again and never replayed, unless the process dies before a disk that does not even let the file be cut has done so.
+   */
+  async accept(...records: readonly JournalRecord[]): Promise<void> {
+    const frames = records.map(encodeFrame);
+    await this.#untilSynced(frames.map((frame) => this.#add(frame)));
+  }
+
+  /**
+   * Resolves when everything appended before is on the disk. Who waits at the same time shares one fdatasync. Rejects with the disk's
+   * error; what was appended is then tried again by the next call of any kind.
+   */
+  async sync(): Promise<void> {
+    await this.#untilSynced([]);
+  }
+
+  /**
+   * Replaces the log. `records` must amount to everything appended before the call, synced or not; what is appended later comes
+   * behind them. When it rejects, the log is as before, or, if only the folder could not be synced, the new one.
+   */
+  async compact(records: readonly JournalRecord[]): Promise<void> {
+    this.#assertOpen();
+    const bytes = Buffer.concat([HEADER, ...records.map(encodeFrame)]);
+    await new Promise<void>((resolve, reject) => {
+      this.#compactions.push({ bytes, records: records.length, upTo: this.#order, resolve, reject });
+      this.#wake();
+    });
+  }
+
+  /** Syncs and closes. Rejects when what was appended cannot be synced; the file is closed all the same. */
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    const synced = this.#untilSynced([]);
+    this.#isClosed = true;
+    try {
+      await synced;
+    } finally {
+      await this.#running;
+      await this.#file.close();
+    }
+  }
+
+  #add(frame: Buffer): Entry {
+    this.#assertOpen();
+    const entry = { order: ++this.#order, frame };
+    this.#tail.push(entry);
+    this.#size += frame.length;
+    this.#records++;
+    return entry;
+  }
+
+  async #untilSynced(entries: readonly Entry[]): Promise<void> {
+    this.#assertOpen();
+    await new Promise<void>((resolve, reject) => {
+      this.#waiters.push({ entries, resolve, reject });
+      this.#wake();
+    });
+  }
+
+  #assertOpen(): void {
+    if (this.#isClosed) throw new Error("the journal is closed");
+  }
+
+  #wake(): void {
+    this.#running ??= this.#run();
+  }
+
+  async #run(): Promise<void> {
+    // Lets what is appended in the same turn become one write.
+    await Promise.resolve();
+    do {
+      await this.#compactAll();
+      await this.#flush();
+      // A disk that takes nothing is tried again at the next call, not in circles.
+    } while (this.#waiters.length + this.#compactions.length > 0 || (!this.#isFailing && this.#unwritten.length > 0));
+    this.#running = undefined;
+  }
+
+  get #unwritten(): readonly Entry[] {
+    return this.#tail.slice(this.#written);
+  }
+
+  /** Writes the tail, and syncs it when somebody waits for that. Never rejects: who waits is told. */
+  async #flush(): Promise<void> {
+    const waiters = this.#waiters.splice(0);
+    try {
+      const batch = this.#unwritten;
+      if (batch.length > 0) await this.#file.append(Buffer.concat(batch.map((entry) => entry.frame)));
+      this.#written += batch.length;
+      if (waiters.length > 0 || this.#file.unsynced > MAX_UNSYNCED) {
+        await this.#file.sync();
+        this.#tail.splice(0, this.#written);
+        this.#written = 0;
+      }
+      this.#isFailing = false;
+      for (const waiter of waiters) waiter.resolve();
+    } catch (error) {
+      this.#fail(error, waiters);
+    }
+  }
+
+  #fail(error: unknown, waiters: readonly Waiter[]): void {
+    if (!this.#isFailing)
+      this.#log.warn({ code: (error as NodeJS.ErrnoException).code }, "the journal cannot be written");
+    this.#isFailing = true;
+    this.#written = 0;
+    const promised = new Set(waiters.flatMap((waiter) => waiter.entries));
+    const withdrawn = this.#tail.filter((entry) => promised.has(entry));
+    this.#tail = this.#tail.filter((entry) => !promised.has(entry));
+    this.#records -= withdrawn.length;
+    this.#size -= byteLength(withdrawn);
+    for (const waiter of waiters) waiter.reject(error);
+    // Their records may count in what was just withdrawn.
+    for (const compaction of this.#compactions.splice(0)) compaction.reject(error);
+  }
+
+  async #compactAll(): Promise<void> {
+    for (let next = this.#compactions.shift(); next !== undefined; next = this.#compactions.shift()) {
+      try {
+        await this.#compact(next);
+        next.resolve();
+      } catch (error) {
+        next.reject(error);
+      }
+    }
+  }
+
+  async #compact({ bytes, records, upTo }: Compaction): Promise<void> {
+    await this.#file.replace(bytes);
+    this.#tail = this.#tail.filter((entry) => entry.order > upTo);
+    this.#written = 0;
+    this.#records = records + this.#tail.length;
+    this.#size = bytes.length + byteLength(this.#tail);
+    await this.#file.sync();
+  }
+}
+
+function byteLength(entries: readonly Entry[]): number {
+  return entries.reduce((sum, entry) => sum + entry.frame.length, 0);
+}
+
+/** Copies a damaged log to a name that nobody reads, durably, and says where. */
+async function keepAside(path: string): Promise<string> {
+  const aside = `${path}.torn-${new Date().toISOString().replaceAll(/[:.]/g, "-")}`;
+  await copyFile(path, aside, constants.COPYFILE_EXCL);
+  const handle = await open(aside, "r");
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+  return aside;
+}

@@ -1,0 +1,138 @@
+/**
+ * What a journal says is still to be done, in the order in which it was promised. Pure: records in, a state out; who calls it
+ * (vfs/recovered.ts) brings the state back to life.
+ * Invariants: what was done is not there any more; sealed content takes the place of what was removed under its path before; a
+ * move that was made is followed by everything at or below its source.
+ */
+import type { LibraryId, ObjectId } from "../seafile/types.ts";
+import { ExtentSet } from "../util/extent-set.ts";
+import type { Move, Removal } from "./backlog.ts";
+import type { JournalRecord } from "./journal-record.ts";
+import { isAtOrBelow, moved } from "./records.ts";
+
+export interface PendingContent {
+  readonly id: number;
+  readonly library: LibraryId;
+  path: string;
+  readonly spool: string;
+  readonly base: { readonly id: ObjectId; readonly size: number } | null;
+  readonly over: number | undefined;
+  readonly created: number;
+  expects: ObjectId | null;
+  attempted: ObjectId | undefined;
+  /** Unix seconds; undefined until sealed. */
+  mtime: number | undefined;
+  sealed: boolean;
+  size: number;
+  baseLimit: number;
+  /** What of the base part was written. */
+  readonly written: ExtentSet;
+}
+
+export interface Pending {
+  readonly contents: ReadonlyMap<number, PendingContent>;
+  readonly removals: ReadonlyMap<number, Removal>;
+  /** Moves of unknown outcome, with what belongs below them still at the old place. */
+  readonly moves: ReadonlyMap<number, Move>;
+  /** Above every number in the journal. */
+  readonly next: number;
+}
+
+export function replay(records: readonly JournalRecord[]): Pending {
+  const state = new Replay();
+  for (const record of records) state.take(record);
+  return state;
+}
+
+/** Puts what belongs at or below a moved path where it is now. */
+export function follow({ contents, removals }: { contents: ReadonlyMap<number, PendingContent>; removals: ReadonlyMap<number, Removal> }, { library, from, to }: Move): void {
+  for (const content of contents.values()) {
+    if (isAtOrBelow(content, library, from)) content.path = moved(content.path, from, to);
+  }
+  for (const [id, removal] of removals) {
+    if (!isAtOrBelow(removal, library, from)) continue;
+    (removals as Map<number, Removal>).set(id, { ...removal, path: moved(removal.path, from, to) });
+  }
+}
+
+class Replay implements Pending {
+  readonly contents = new Map<number, PendingContent>();
+  readonly removals = new Map<number, Removal>();
+  readonly moves = new Map<number, Move>();
+  next = 1;
+
+  take(record: JournalRecord): void {
+    this.next = Math.max(this.next, record.id + 1);
+    const content = this.contents.get(record.id);
+    switch (record.t) {
+      case "opened":
+        this.contents.set(record.id, this.#opened(record));
+        break;
+      case "wrote":
+        content?.written.add(record.start, record.end);
+        if (content !== undefined) content.size = Math.max(content.size, record.end);
+        break;
+      case "truncated":
+        if (content !== undefined) truncate(content, record.size);
+        break;
+      case "sealed":
+        if (content !== undefined) this.#sealed(content, record);
+        break;
+      case "placed":
+        if (content !== undefined) Object.assign(content, { path: record.path, expects: record.expects, attempted: record.attempted });
+        break;
+      case "removing": {
+        const { library, path, kind, expects } = record;
+        this.removals.set(record.id, { library, path, kind, expects });
+        break;
+      }
+      case "moving": {
+        const { library, from, to, kind } = record;
+        this.moves.set(record.id, { library, from, to, kind });
+        break;
+      }
+      case "done":
+        this.#done(record.id);
+        break;
+      case "void":
+        this.moves.delete(record.id);
+        break;
+      case "held":
+      case "released":
+        break;
+    }
+  }
+
+  #opened(record: Extract<JournalRecord, { t: "opened" }>): PendingContent {
+    const { id, library, path, spool, base, over, created, expects } = record;
+    const below = over === undefined ? base : (this.contents.get(over) ?? base);
+    const size = below?.size ?? 0;
+    return { id, library, path, spool, base, over, created, expects, attempted: undefined, mtime: undefined, sealed: false, size, baseLimit: size, written: new ExtentSet() };
+  }
+
+  #sealed(content: PendingContent, { size, mtime, gaps, replaces }: Extract<JournalRecord, { t: "sealed" }>): void {
+    const missing = new ExtentSet();
+    for (const [start, end] of gaps) missing.add(start, end);
+    for (const { start, end } of missing.gaps(0, size)) content.written.add(start, end);
+    content.written.truncate(size);
+    Object.assign(content, { size, mtime, sealed: true, baseLimit: Math.min(content.base?.size ?? 0, size) });
+    if (replaces !== undefined) this.contents.delete(replaces);
+    for (const [id, removal] of this.removals) {
+      if (removal.library === content.library && removal.path === content.path) this.removals.delete(id);
+    }
+  }
+
+  #done(id: number): void {
+    const move = this.moves.get(id);
+    if (move !== undefined) follow(this, move);
+    this.moves.delete(id);
+    this.contents.delete(id);
+    this.removals.delete(id);
+  }
+}
+
+function truncate(content: PendingContent, size: number): void {
+  content.written.truncate(size);
+  content.baseLimit = Math.min(content.baseLimit, size);
+  content.size = size;
+}
