@@ -32,7 +32,7 @@ const STATFS_BLOCK = 4096;
 const UNLIMITED_BYTES = 2 ** 50;
 
 /** What the adapter asks of a filesystem, so that another one can stand behind it. */
-export type FileSystemCalls = Pick<FileSystem, Exclude<keyof FileSystem, "sync" | "drain">>;
+export type FileSystemCalls = Pick<FileSystem, keyof FileSystem>;
 
 export interface AdapterOptions {
   readonly fileSystem: FileSystemCalls;

@@ -13,6 +13,7 @@ import { now } from "../util/timespec.ts";
 import { FsError } from "./errno.ts";
 import { type DirInode, type Ino, type Inode, isHeldHere, movingAbove, pathOf } from "./inode.ts";
 import type { LibraryRoot } from "./library-root.ts";
+import type { Recovered } from "./recovered.ts";
 import type { Superblock } from "./superblock.ts";
 
 /** One line of an open directory; `inode` makes (or finds) the inode when it is needed, undefined if it is gone by then. */
@@ -27,11 +28,19 @@ export class Directories {
   readonly #superblock: Superblock;
   readonly #listings: ListingCache;
   readonly #libraries: LibraryRoot | undefined;
+  readonly #recovered: Recovered;
   readonly #log: Logger;
   readonly #warned = new Set<number>();
 
-  constructor(superblock: Superblock, listings: ListingCache, libraries: LibraryRoot | undefined, log: Logger) {
+  constructor(
+    superblock: Superblock,
+    listings: ListingCache,
+    libraries: LibraryRoot | undefined,
+    recovered: Recovered,
+    log: Logger,
+  ) {
     this.#superblock = superblock;
+    this.#recovered = recovered;
     this.#listings = listings;
     this.#libraries = libraries;
     this.#log = log;
@@ -116,6 +125,7 @@ export class Directories {
 
   async #listing(dir: DirInode, signal: AbortSignal | undefined): Promise<Listing> {
     if (dir.unlinked) throw new FsError("ENOENT", `${dir.name} was removed`);
+    this.#recovered.adopt(dir, this.#superblock);
     const fresh = this.#listings.fresh(dir.ino);
     if (fresh !== undefined) return fresh;
     const { listing, changed } = await this.#listings.refresh(

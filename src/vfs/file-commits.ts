@@ -44,7 +44,6 @@ export interface FileCommitsParts {
 export class FileCommits {
   readonly #parts: FileCommitsParts;
   readonly #sealing = new KeyedMutex<number>();
-  #nextTask = 1;
 
   constructor(parts: FileCommitsParts) {
     this.#parts = parts;
@@ -123,6 +122,15 @@ export class FileCommits {
       inode.task ??= this.#newTask(inode);
       await earlier?.release();
     });
+  }
+
+  /** Content that an earlier process sealed. It may have been stored by it, too. */
+  async adopt(inode: FileInode): Promise<void> {
+    inode.dirty!.retain();
+    inode.sealed = inode.dirty;
+    inode.perhapsStored = inode.baseId === null;
+    inode.task = this.#newTask(inode, true);
+    this.schedule(inode, 0);
   }
 
   /** Puts the file into the queue, due after the delay from now on. */
@@ -212,18 +220,9 @@ export class FileCommits {
     this.#parts.directories.expire(dir);
   }
 
-  /** Files that have something to be stored, open ones included. */
-  unstored(): FileInode[] {
-    const files: FileInode[] = [];
-    for (const inode of this.#parts.superblock.all()) {
-      if (inode.kind === "file" && isUnstored(inode) && !inode.unlinked) files.push(inode);
-    }
-    return files;
-  }
-
-  #newTask(inode: FileInode): PutTask {
+  #newTask(inode: FileInode, mayBeStored = false): PutTask {
     const { backlog, directories, locks, log, policy, user } = this.#parts;
-    return new PutTask(this.#nextTask++, inode, {
+    return new PutTask(backlog.number(), inode, mayBeStored, {
       backlog,
       directories,
       locks,

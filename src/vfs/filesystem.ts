@@ -130,7 +130,7 @@ export class FileSystem {
   async mknod(parent: number, name: string, mode: number, signal: AbortSignal): Promise<Inode> {
     const inode = await this.#namespace.create(this.#dir(parent), name, signal);
     inode.mode = mode;
-    await this.#commits.commit(inode, signal);
+    await this.#commits.accept(inode, signal);
     return inode;
   }
 
@@ -212,15 +212,15 @@ export class FileSystem {
     return data.length;
   }
 
-  /** close(2) of a writer answers when the server has the content, or with the reason why not. A reader has nothing to store. */
+  /** close(2) of a writer answers when what was written is safe, or with the reason why not. A reader has nothing to store. */
   async flush(fh: number, signal: AbortSignal): Promise<void> {
-    if (this.#openFiles.get(fh).writes) await this.store(fh, signal);
+    const { inode, writes } = this.#openFiles.get(fh);
+    if (writes) await this.#commits.accept(inode, signal);
   }
 
-  /** fsync(2): the server has the content when this resolves. */
+  /** fsync(2): what was written is durable when this resolves. */
   async store(fh: number, signal: AbortSignal): Promise<void> {
-    const { inode } = this.#openFiles.get(fh);
-    await this.#commits.commit(inode, signal);
+    await this.#commits.persist(this.#openFiles.get(fh).inode, signal);
   }
 
   async release(fh: number): Promise<void> {
@@ -269,16 +269,6 @@ export class FileSystem {
     const quota = await (library ?? this.#account).quota(signal);
     this.#quotas.set(library, { quota, at: Date.now() });
     return quota;
-  }
-
-  /** Tries to store what is pending now, open files included; failures are left to drain. */
-  sync(signal?: AbortSignal): Promise<void> {
-    return this.#commits.sync(signal);
-  }
-
-  /** Stores what is pending; what cannot be stored is kept locally, and the places are returned. */
-  drain(signal?: AbortSignal): Promise<string[]> {
-    return this.#commits.drain(signal);
   }
 
   #addHandle(inode: FileInode, writes: boolean): OpenResult {

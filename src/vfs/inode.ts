@@ -48,8 +48,8 @@ export interface DirInode extends Common {
   readonly removed: Map<string, RemovalTask>;
   /** While the server is asked to move the directory: settles when it has answered. Its path may lead nowhere meanwhile. */
   moving: Promise<void> | undefined;
-  /** For the top directory of a library: its path there ("/" or a sub-folder). undefined elsewhere. */
-  readonly top: string | undefined;
+  /** For the top directory of a library, and for a detached one: its path there. undefined elsewhere. */
+  top: string | undefined;
 }
 
 export interface FileVersionState {

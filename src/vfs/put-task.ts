@@ -48,10 +48,13 @@ export class PutTask implements Task {
   /** Where the content goes instead, since somebody else changed the file. */
   #aside: string | undefined;
   #replacesTheirs = false;
+  /** An earlier process may have stored this very content. */
+  #mayBeStored: boolean;
 
-  constructor(id: number, inode: FileInode, parts: PutParts) {
+  constructor(id: number, inode: FileInode, mayBeStored: boolean, parts: PutParts) {
     this.id = id;
     this.inode = inode;
+    this.#mayBeStored = mayBeStored;
     this.#parts = parts;
   }
 
@@ -88,6 +91,8 @@ export class PutTask implements Task {
     try {
       const { generation } = inode;
       const content = await dirty.content(signal);
+      if (this.#mayBeStored) await this.#rememberAttempt(content);
+      this.#mayBeStored = false;
       const change = await this.#change(content, signal);
       return { change, finish: (result) => this.#finish(dirty, generation, change, result).finally(release) };
     } catch (error) {

@@ -4,10 +4,12 @@
  * was removed, so that its history goes on; a folder takes the removals of its entries along. Called by namespace.ts.
  */
 import type { Logger } from "../observe/log.ts";
+import type { Library } from "../seafile/library.ts";
 import type { ObjectId } from "../seafile/types.ts";
-import { joinPath } from "../util/paths.ts";
+import { joinPath, splitPath } from "../util/paths.ts";
 import type { Backlog } from "../writeback/backlog.ts";
 import type { Committer } from "../writeback/committer.ts";
+import type { Removal } from "../writeback/records.ts";
 import type { Directories } from "./directory.ts";
 import type { WritePolicy } from "./file-commits.ts";
 import { FsError } from "./errno.ts";
@@ -75,10 +77,12 @@ export class Removals {
     if (task !== undefined) await this.#parts.committer.now(task, signal);
   }
 
-  /** Work that a journal of an earlier process remembers. */
-  resume(id: number, place: RemovalPlace, removed: Removed): void {
-    const task = new RemovalTask(id, place, removed, (it) => this.#parts.backlog.done(it.id));
-    this.#parts.committer.schedule(task, 0);
+  /** A removal that an earlier process did not live to make. */
+  resume(id: number, library: Library, { path, kind, expects }: Removal): void {
+    const { parent, name } = splitPath(path);
+    const removed = { kind, expects: expects ?? undefined, inner: new Map() };
+    const place = { library, name, folder: () => parent };
+    this.#parts.committer.schedule(new RemovalTask(id, place, removed, (task) => this.#parts.backlog.done(task.id)), 0);
   }
 
   #over(dir: DirInode, task: RemovalTask, outcome: RemovalOutcome): void {

@@ -70,6 +70,12 @@ export class Superblock {
     return present;
   }
 
+  /** A folder of a library that this mount shows elsewhere, later or not at all: a place for files that are to be stored. */
+  detachedDir(library: Library, path: string): DirInode {
+    const ino = this.#next++ as Ino;
+    return newDir(ino, null, path, { library, top: path, writable: true, mtime: Math.floor(Date.now() / 1000) });
+  }
+
   /** A file that exists only here until it is committed. */
   createFile(dir: DirInode, name: string): FileInode {
     const at = now();

@@ -5,9 +5,9 @@
  */
 import type { Logger } from "../observe/log.ts";
 import type { LibraryId, ObjectId } from "../seafile/types.ts";
-import { type Base, DirtyFile } from "./dirty-file.ts";
+import { type Base, DirtyFile, type Tracker } from "./dirty-file.ts";
 import type { Journal, JournalRecord } from "./journal.ts";
-import { isAtOrBelow, moved } from "./records.ts";
+import { isAtOrBelow, moved, type Move, type Pending, type PendingContent, recordsOf, type Removal } from "./records.ts";
 import type { Spool } from "./spool.ts";
 
 /** Where content belongs, and what the server has there as far as is known (null: nothing). */
@@ -22,10 +22,6 @@ export interface BaseVersion extends Base {
   readonly id: ObjectId;
 }
 
-export interface Removal extends Destination {
-  readonly kind: "file" | "dir";
-}
-
 interface LiveContent {
   readonly kind: "content";
   readonly dirty: DirtyFile;
@@ -37,13 +33,6 @@ interface LiveContent {
   expects: ObjectId | null;
   attempted: ObjectId | undefined;
   mtime: number | undefined;
-}
-
-export interface Move {
-  readonly library: LibraryId;
-  readonly from: string;
-  readonly to: string;
-  readonly kind: "file" | "dir";
 }
 
 type Live = LiveContent | { readonly kind: "removal"; removal: Removal };
@@ -69,6 +58,11 @@ export class Backlog {
     this.#log = log;
   }
 
+  /** A number for something that waits, unlike any other in this journal. */
+  number(): number {
+    return this.#next++;
+  }
+
   /** New content: empty, or made over a version. Errors are those of the local disk. */
   async create(to: Destination, base?: BaseVersion): Promise<DirtyFile> {
     const file = await this.#spool.create();
@@ -82,13 +76,35 @@ export class Backlog {
     return this.#begin(to, { file, under }, live?.base ?? undefined, under.id);
   }
 
-  /** Puts content of an earlier process under this journal's care; it is in the journal already. */
-  adopt(dirty: DirtyFile, about: Omit<LiveContent, "kind" | "dirty">): void {
-    this.#live.set(dirty.id, { kind: "content", dirty, ...about });
+  /** Content that an earlier process left, which the journal knows already. */
+  adopt(content: PendingContent, size: number, from: { readonly base?: Base | undefined; readonly under?: DirtyFile | undefined }): DirtyFile {
+    const { id, library, path, base, over, created, expects, attempted, mtime, baseLimit, sealed } = content;
+    const file = this.#spool.existing(content.spool);
+    content.written.add(baseLimit, size);
+    const known = { size, baseLimit, present: content.written.extents, sealed };
+    const dirty = DirtyFile.remembered({ id, file, tracker: this.#tracker(id), ...from }, known);
+    this.#live.set(id, { kind: "content", dirty, library, path, base, over, created, expects, attempted, mtime });
+    return dirty;
   }
 
   adoptRemoval(id: number, removal: Removal): void {
     this.#live.set(id, { kind: "removal", removal });
+  }
+
+  /** Takes over what another journal says is pending; its spool files are in this spool by now. Durable when this resolves. */
+  async import(pending: Pending): Promise<Pending> {
+    const ids = new Map([...pending.contents.keys(), ...pending.removals.keys()].map((id) => [id, this.#next++]));
+    const renumbered = (content: PendingContent): PendingContent => ({
+      ...content,
+      id: ids.get(content.id)!,
+      over: content.over === undefined ? undefined : ids.get(content.over),
+    });
+    const contents = new Map([...pending.contents].map(([id, content]) => [ids.get(id)!, renumbered(content)]));
+    const removals = new Map([...pending.removals].map(([id, removal]) => [ids.get(id)!, removal]));
+    const records = [...contents.values()].flatMap(recordsOf);
+    for (const [id, removal] of removals) records.push({ t: "removing", id, ...removal });
+    if (records.length > 0) await this.#journal.accept(...records);
+    return { contents, removals, moves: new Map(), next: this.#next };
   }
 
   /**
@@ -217,11 +233,7 @@ export class Backlog {
     over: number | undefined,
   ): DirtyFile {
     const id = this.#next++;
-    const tracker = {
-      wrote: (start: number, end: number) => this.#track(id, { t: "wrote", id, start, end }),
-      truncated: (size: number) => this.#track(id, { t: "truncated", id, size }),
-    };
-    const dirty = new DirtyFile({ id, tracker, ...from });
+    const dirty = new DirtyFile({ id, tracker: this.#tracker(id), ...from });
     const live: LiveContent = {
       kind: "content",
       dirty,
@@ -235,6 +247,13 @@ export class Backlog {
     this.#live.set(id, live);
     this.#journal.append(this.#opened(live));
     return dirty;
+  }
+
+  #tracker(id: number): Tracker {
+    return {
+      wrote: (start, end) => this.#track(id, { t: "wrote", id, start, end }),
+      truncated: (size) => this.#track(id, { t: "truncated", id, size }),
+    };
   }
 
   /** Coverage of content that is over already concerns nobody. */

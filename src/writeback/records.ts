@@ -1,5 +1,72 @@
-/** Paths in records: what lies at or below a path, and where it is after a move. Called by backlog.ts and recovery.ts. */
-import type { LibraryId } from "../seafile/types.ts";
+/**
+ * What is pending, as records tell it: shared by backlog.ts, which writes them, and recovery.ts, which reads them back.
+ * Invariant: `recordsOf` and the replay of its result amount to the same content.
+ */
+import type { LibraryId, ObjectId } from "../seafile/types.ts";
+import type { ExtentSet } from "../util/extent-set.ts";
+import type { JournalRecord } from "./journal-record.ts";
+
+export interface Removal {
+  readonly library: LibraryId;
+  readonly path: string;
+  readonly kind: "file" | "dir";
+  /** What the server is believed to have there; null: that is not known. */
+  readonly expects: ObjectId | null;
+}
+
+export interface Move {
+  readonly library: LibraryId;
+  readonly from: string;
+  readonly to: string;
+  readonly kind: "file" | "dir";
+}
+
+export interface PendingContent {
+  readonly id: number;
+  readonly library: LibraryId;
+  path: string;
+  /** File name in the spool. */
+  readonly spool: string;
+  readonly base: { readonly id: ObjectId; readonly size: number } | null;
+  readonly over: number | undefined;
+  /** Milliseconds since 1970. */
+  readonly created: number;
+  expects: ObjectId | null;
+  attempted: ObjectId | undefined;
+  /** Unix seconds; undefined until sealed. */
+  mtime: number | undefined;
+  sealed: boolean;
+  size: number;
+  baseLimit: number;
+  /** What of the base part was written. */
+  readonly written: ExtentSet;
+}
+
+export interface Pending {
+  readonly contents: ReadonlyMap<number, PendingContent>;
+  readonly removals: ReadonlyMap<number, Removal>;
+  /** Moves of unknown outcome; what belongs below them is still at the old place. */
+  readonly moves: ReadonlyMap<number, Move>;
+  /** Above every number in the journal. */
+  readonly next: number;
+}
+
+/** The records that amount to the content. */
+export function recordsOf(content: PendingContent): JournalRecord[] {
+  const { id, library, path, spool, base, over, created, expects, attempted, mtime, sealed, size, baseLimit, written } = content;
+  const records: JournalRecord[] = [
+    { t: "opened", id, library, path, spool, base, expects, created, ...(over === undefined ? {} : { over }) },
+    { t: "truncated", id, size: baseLimit },
+    ...written.extents.map(({ start, end }) => ({ t: "wrote", id, start, end }) as const),
+    { t: "truncated", id, size },
+  ];
+  if (sealed) {
+    const gaps = written.gaps(0, baseLimit).map(({ start, end }) => [start, end] as const);
+    records.push({ t: "sealed", id, size, mtime: mtime ?? 0, gaps });
+  }
+  if (attempted !== undefined) records.push({ t: "placed", id, path, expects, attempted });
+  return records;
+}
 
 export function isAtOrBelow(
   at: { readonly library: LibraryId; readonly path: string },

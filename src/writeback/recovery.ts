@@ -4,39 +4,9 @@
  * Invariants: what was done is not there any more; sealed content takes the place of what was removed under its path before; a
  * move that was made is followed by everything at or below its source.
  */
-import type { LibraryId, ObjectId } from "../seafile/types.ts";
 import { ExtentSet } from "../util/extent-set.ts";
-import type { Move, Removal } from "./backlog.ts";
 import type { JournalRecord } from "./journal-record.ts";
-import { isAtOrBelow, moved } from "./records.ts";
-
-export interface PendingContent {
-  readonly id: number;
-  readonly library: LibraryId;
-  path: string;
-  readonly spool: string;
-  readonly base: { readonly id: ObjectId; readonly size: number } | null;
-  readonly over: number | undefined;
-  readonly created: number;
-  expects: ObjectId | null;
-  attempted: ObjectId | undefined;
-  /** Unix seconds; undefined until sealed. */
-  mtime: number | undefined;
-  sealed: boolean;
-  size: number;
-  baseLimit: number;
-  /** What of the base part was written. */
-  readonly written: ExtentSet;
-}
-
-export interface Pending {
-  readonly contents: ReadonlyMap<number, PendingContent>;
-  readonly removals: ReadonlyMap<number, Removal>;
-  /** Moves of unknown outcome, with what belongs below them still at the old place. */
-  readonly moves: ReadonlyMap<number, Move>;
-  /** Above every number in the journal. */
-  readonly next: number;
-}
+import { isAtOrBelow, type Move, moved, type Pending, type PendingContent, type Removal } from "./records.ts";
 
 export function replay(records: readonly JournalRecord[]): Pending {
   const state = new Replay();
@@ -45,7 +15,7 @@ export function replay(records: readonly JournalRecord[]): Pending {
 }
 
 /** Puts what belongs at or below a moved path where it is now. */
-export function follow({ contents, removals }: { contents: ReadonlyMap<number, PendingContent>; removals: ReadonlyMap<number, Removal> }, { library, from, to }: Move): void {
+export function follow({ contents, removals }: Pick<Pending, "contents" | "removals">, { library, from, to }: Move): void {
   for (const content of contents.values()) {
     if (isAtOrBelow(content, library, from)) content.path = moved(content.path, from, to);
   }

@@ -1,0 +1,159 @@
+/**
+ * What is not on the server yet, for whoever asks or decides about it: the list, waiting for it, giving it up, and the end of
+ * the mount. Invariant: giving up is the only way in which accepted content goes without being stored, and only its user does it.
+ * Called by mount.ts (end of the mount) and by the control socket through it.
+ */
+import { constants } from "node:fs";
+import { open } from "node:fs/promises";
+import { joinPath } from "../util/paths.ts";
+import type { Backlog } from "../writeback/backlog.ts";
+import type { Committer, TaskState } from "../writeback/committer.ts";
+import type { Directories } from "./directory.ts";
+import { FsError } from "./errno.ts";
+import type { FileCommits } from "./file-commits.ts";
+import { type FileInode, type Inode, isUnsealed, isUnstored, pathOf } from "./inode.ts";
+import { PutTask } from "./put-task.ts";
+import type { Superblock } from "./superblock.ts";
+
+export interface OutboxItem {
+  readonly id: number;
+  readonly op: "put" | "remove";
+  readonly library: string;
+  /** Absolute in the library. */
+  readonly path: string;
+  readonly size: number;
+  /** Milliseconds since 1970. */
+  readonly since: number;
+  /** "writing": open, and not accepted by a close yet. */
+  readonly state: TaskState | { readonly state: "writing" };
+  readonly attempts: number;
+}
+
+export interface OutboxParts {
+  readonly superblock: Superblock;
+  readonly directories: Directories;
+  readonly commits: FileCommits;
+  readonly backlog: Backlog;
+  readonly committer: Committer;
+}
+
+export class Outbox {
+  readonly #parts: OutboxParts;
+
+  constructor(parts: OutboxParts) {
+    this.#parts = parts;
+  }
+
+  items(): OutboxItem[] {
+    const queued = this.#parts.committer.queue().map(({ task, since, attempts, state }): OutboxItem => {
+      const { id, op, path, size } = task;
+      return { id, op, library: task.library.info.name, path, size, since, state, attempts };
+    });
+    const open = this.#files()
+      .filter((inode) => isUnsealed(inode.dirty) && inode.sealed === undefined)
+      .map((inode): OutboxItem => {
+        const since = (inode.mtime?.sec ?? 0) * 1000;
+        const size = inode.dirty!.size;
+        const state = { state: "writing" } as const;
+        return { id: inode.dirty!.id, op: "put", library: inode.library.info.name, path: pathOf(inode), size, since, state, attempts: 0 };
+      });
+    return [...queued, ...open];
+  }
+
+  /**
+   * Seals and sends everything (below `under`) now. Resolves when each has been stored or has failed once more; what is left is in
+   * `items`. Rejects with the abort reason only.
+   */
+  async sync(under?: Inode, signal?: AbortSignal): Promise<void> {
+    const { commits, committer } = this.#parts;
+    const isWanted = (path: string, library: unknown) =>
+      under === undefined || (under.library === library && (pathOf(under) === path || path.startsWith(joinPath(pathOf(under), ""))));
+    const files = this.#files().filter((inode) => isWanted(pathOf(inode), inode.library));
+    await Promise.all(files.map((inode) => commits.commit(inode, signal).catch(() => {})));
+    const tasks = committer.queue().filter(({ task, state }) => isWanted(task.path, task.library) && !isHeldByUser(state));
+    await Promise.all(tasks.map(({ task }) => committer.now(task, signal).catch(() => {})));
+    signal?.throwIfAborted();
+  }
+
+  /**
+   * The end of a mount: sends what can be sent until the signal aborts, and then no more. What is left is in the journal for the
+   * next mount, files that were never closed included. Resolves with it.
+   */
+  async drain(signal: AbortSignal): Promise<OutboxItem[]> {
+    await this.sync(undefined, signal).catch(() => {});
+    this.#parts.committer.stop();
+    const left = this.items();
+    await this.#parts.backlog.sync().catch(() => {});
+    return left;
+  }
+
+  retry(ids: readonly number[] | undefined): number {
+    return this.#each(ids, (task) => this.#parts.committer.retryNow(task));
+  }
+
+  hold(ids: readonly number[]): number {
+    return this.#each(ids, (task) => this.#parts.committer.hold(task));
+  }
+
+  release(ids: readonly number[]): number {
+    return this.retry(ids);
+  }
+
+  /** Gives up what waits: the server's version shows again. Throws EBUSY for a file that is open for writing. */
+  async discard(ids: readonly number[]): Promise<number> {
+    let count = 0;
+    for (const { task } of this.#parts.committer.queue()) {
+      if (!ids.includes(task.id) || !(task instanceof PutTask)) continue;
+      await this.#discard(task.inode);
+      count++;
+    }
+    return count;
+  }
+
+  /** Copies what waits under the number to a new local file. Throws ENOENT when nothing does. */
+  async export(id: number, path: string): Promise<void> {
+    const queued = this.#parts.committer.queue().find(({ task }) => task.id === id);
+    const content = queued?.task instanceof PutTask ? queued.task.inode.sealed : undefined;
+    if (content === undefined) throw new FsError("ENOENT", `nothing with a content waits under the number ${id}`);
+    content.retain();
+    try {
+      const { O_CREAT, O_EXCL, O_WRONLY } = constants;
+      const file = await open(path, O_CREAT | O_EXCL | O_WRONLY, 0o600);
+      try {
+        for await (const chunk of (await content.content()).open()) await file.write(chunk);
+        await file.sync();
+      } finally {
+        await file.close();
+      }
+    } finally {
+      await content.release();
+    }
+  }
+
+  async #discard(inode: FileInode): Promise<void> {
+    const { commits, superblock, directories, backlog } = this.#parts;
+    if (inode.writers > 0) throw new FsError("EBUSY", `${inode.name} is open for writing`);
+    const { parent } = inode;
+    for (const removal of inode.instead.splice(0)) backlog.done(removal);
+    superblock.unlink(inode);
+    await commits.drop(inode);
+    if (parent !== null) directories.expire(parent);
+  }
+
+  #each(ids: readonly number[] | undefined, work: (task: Parameters<Committer["retryNow"]>[0]) => boolean): number {
+    const tasks = this.#parts.committer.queue().filter(({ task }) => ids === undefined || ids.includes(task.id));
+    return tasks.filter(({ task }) => work(task)).length;
+  }
+
+  #files(): FileInode[] {
+    const files: FileInode[] = [];
+    for (const inode of this.#parts.superblock.all()) {
+      if (inode.kind === "file" && isUnstored(inode) && !inode.unlinked) files.push(inode);
+    }
+    return files;
+  }
+}
+
+function isHeldByUser(state: TaskState): boolean {
+  return state.state === "held" && state.reason === "user";
+}
