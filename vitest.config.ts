@@ -1,11 +1,49 @@
 /**
- * Two test projects. `fast` needs nothing but Node and runs in every edit loop; `mount` mounts for real, in child
- * processes, and is run by scripts/test. The mount project builds dist once, because its children run the built program.
+ * Three test projects. `fast` needs nothing but Node and runs in every edit loop. `mount` mounts for real, in child processes
+ * that run the built program, over the kernel transport; `mount-fuse-native` runs the same files over the other one.
+ * scripts/test runs all three, one after the other.
  */
-import { defineConfig } from "vitest/config";
+import { defineConfig, type TestProjectInlineConfiguration } from "vitest/config";
+import { BaseSequencer, type TestSpecification } from "vitest/node";
+
+/** What only the libfuse transport does runs in the project `mount-fuse-native` only. */
+const FUSE_NATIVE_ONLY = ["test/**/fuse-native.test.ts"];
+
+/** Takes its time whatever the machine, so it begins first; all else as vitest orders it. */
+const LONGEST = /test\/model\/random-operations\.test\.ts$/;
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const sorted = await super.sort(files);
+    const isLong = (file: TestSpecification) => LONGEST.test(file.moduleId);
+    return [...sorted.filter(isLong), ...sorted.filter((file) => !isLong(file))];
+  }
+}
+
+const mountProject = (
+  name: string,
+  transport: "kernel" | "fuse-native",
+  exclude: readonly string[],
+  groupOrder: number,
+): TestProjectInlineConfiguration => ({
+  test: {
+    name,
+    include: ["test/{mount,semantics,model}/**/*.test.ts", "test/**/*.mount.test.ts"],
+    exclude: [...exclude],
+    globalSetup: ["test/support/global-setup.ts"],
+    provide: { transport },
+    pool: "forks",
+    // Mounts mostly wait: for the kernel, for programs to start, for time-outs.
+    maxWorkers: 3,
+    testTimeout: 120_000,
+    hookTimeout: 60_000,
+    sequence: { groupOrder },
+  },
+});
 
 export default defineConfig({
   test: {
+    sequence: { sequencer: LongestFirst },
     projects: [
       {
         test: {
@@ -13,21 +51,11 @@ export default defineConfig({
           include: ["test/architecture.test.ts", "test/{unit,protocol,contract}/**/*.test.ts"],
           exclude: ["**/*.mount.test.ts"],
           pool: "forks",
+          maxWorkers: 2,
           testTimeout: 20_000,
         },
       },
-      {
-        test: {
-          name: "mount",
-          include: ["test/{mount,semantics,model}/**/*.test.ts", "test/**/*.mount.test.ts"],
-          globalSetup: ["test/support/global-setup.ts"],
-          pool: "forks",
-          // Mounts mostly wait; two files at a time leave a core to each.
-          maxWorkers: 2,
-          testTimeout: 120_000,
-          hookTimeout: 60_000,
-        },
-      },
+      mountProject("mount", "kernel", FUSE_NATIVE_ONLY, 1),
     ],
   },
 });

@@ -23,13 +23,21 @@ need_commands() {
   for pair in "$@"; do
     command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
   done
-  [ "${#missing[@]}" = 0 ] && return
-  echo "Installing with apt: ${missing[*]}"
-  command -v apt-get >/dev/null || fail "please install: ${missing[*]}"
+  [ "${#missing[@]}" = 0 ] || install_packages "${missing[@]}"
+}
+
+# The addon fuse-native is linked with libfuse.so.2, which Debian does not install by itself.
+need_libfuse2() {
+  PATH="$PATH:/sbin:/usr/sbin" ldconfig -p | grep 'libfuse\.so\.2 ' >/dev/null || install_packages libfuse2
+}
+
+install_packages() {
+  echo "Installing with apt: $*"
+  command -v apt-get >/dev/null || fail "please install: $*"
   as_root env DEBIAN_FRONTEND=noninteractive apt-get update -qq ||
-    fail "cannot install ${missing[*]}: run 'apt-get install ${missing[*]}' as root first"
-  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null ||
-    fail "apt could not install ${missing[*]}"
+    fail "cannot install $*: run 'apt-get install $*' as root first"
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null ||
+    fail "apt could not install $*"
 }
 
 need_node() {

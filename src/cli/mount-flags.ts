@@ -2,7 +2,7 @@
  * From the words of the command line to mount options: sizes, octal numbers, and `-o` in the form of mount(8).
  * Pure; used by the mount command. Invariant: an unknown or malformed word is refused by name, never ignored.
  */
-import type { FUSE_OPTIONS } from "../options.ts";
+import type { FUSE_OPTIONS, MountOptions } from "../options.ts";
 import { parseServer } from "./credentials.ts";
 import { usageError } from "./exit-codes.ts";
 
@@ -21,6 +21,7 @@ export interface MountFlags {
   refreshMs?: number;
   timeoutMs?: number;
   fileServer?: string;
+  transport?: NonNullable<MountOptions["transport"]>;
 }
 
 const SIZE_UNITS: Readonly<Record<string, number>> = { "": 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30, T: 2 ** 40 };
@@ -79,6 +80,11 @@ export const VALUE_OPTIONS: Readonly<Record<string, Apply>> = {
   },
   file_server: (flags, value, name) => {
     flags.fileServer = parseServer(value, name);
+  },
+  transport: (flags, value, name) => {
+    if (value !== "auto" && value !== "kernel" && value !== "fuse-native")
+      throw usageError(`${name} "${value}" is not one of auto, kernel, fuse-native.`);
+    flags.transport = value;
   },
 };
 

@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { startServer } from "../support/fixture.ts";
 import { FsWorker } from "../support/fs-worker.ts";
 import { isMountPoint, mountEntries } from "../support/mountinfo.ts";
-import { EMAIL, mountInBackground, mountLibrary, seamount } from "../support/mounts.ts";
+import { EMAIL, mountArguments, mountInBackground, mountLibrary, seamount } from "../support/mounts.ts";
 import { eventually, ok, run } from "../support/process.ts";
 import { type Scope, testScope } from "../support/scope.ts";
 import { serverText } from "../support/trees.ts";
@@ -138,7 +138,7 @@ describe("in the background", () => {
     const { server } = await world(scope);
     const { dir, home } = await mountInBackground(scope, { server, library: "Work" });
     const user = { server, home };
-    expect(await seamount(["mount", dir, "--library", "Work"], user)).toMatchObject({ code: 5 });
+    expect(await seamount(mountArguments(dir, { library: "Work" }), user)).toMatchObject({ code: 5 });
     expect(await ok("cat", [join(dir, "file")])).toBe("content");
     expect(await seamount(["unmount", dir], user)).toMatchObject({ code: 0 });
   });

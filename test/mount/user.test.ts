@@ -12,6 +12,7 @@ import {
   EMAIL,
   makeHome,
   makeMountPoint,
+  mountArguments,
   mountInBackground,
   mountLibrary,
   NOBODY,
@@ -90,7 +91,7 @@ describe.skipIf(process.getuid?.() !== 0)("as an ordinary user", () => {
   it("a mount point of somebody else is refused with exit code 5", async () => {
     const own = testScope();
     const [home, dir] = [await makeHome(own, NOBODY), await makeMountPoint(own)];
-    const result = await seamount(["mount", dir, "--library", "Work"], { server, home, uid: NOBODY });
+    const result = await seamount(mountArguments(dir, { library: "Work" }), { server, home, uid: NOBODY });
     expect(result.code).toBe(5);
     expect(await isMountPoint(dir)).toBe(false);
   });

@@ -42,6 +42,8 @@ export interface Fixture {
 export interface FixtureOptions {
   readonly server?: DevServerOptions;
   readonly mount?: Omit<Partial<MountSettings>, "server" | "library">;
+  /** What the library holds before it is mounted. */
+  readonly prepare?: (server: DevServer, libraryId: string) => Promise<void> | void;
 }
 
 /** Call at the top of a test file. The members may be used inside tests only. */
@@ -56,6 +58,7 @@ export function useMount(options: FixtureOptions = {}): Fixture {
   beforeAll(async () => {
     server = await startServer(scope, options.server);
     libraryId = server.store.createLibrary(EMAIL, "Work");
+    await options.prepare?.(server, libraryId);
     mount = await mountLibrary(scope, { ...options.mount, server, library: "Work" });
     worker = new FsWorker(scope);
   });

@@ -1,18 +1,19 @@
 /**
- * Runs once around the mount project: builds dist (the tests start the built program in child processes) and makes one
+ * Runs once around each mount project: builds dist (the tests start the built program in child processes) and makes one
  * temp folder for the whole run. Invariant: a run that leaves a mount, a process's files or a temp folder behind fails.
- * Called by vitest (globalSetup of the project "mount").
+ * Called by vitest (globalSetup of the mount projects); what it returns is called after the last test.
  */
 import { execFile } from "node:child_process";
 import { chmod, mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
+import type { TestProject } from "vitest/node";
 import { isMountPoint, lazyUnmount, mountsUnder } from "./mountinfo.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
 
-export async function setup(): Promise<void> {
+export async function setup(project: TestProject): Promise<() => Promise<void>> {
   try {
     const tsc = join(ROOT, "node_modules/typescript/bin/tsc");
     await promisify(execFile)(process.execPath, [tsc, "-p", "tsconfig.build.json"], { cwd: ROOT });
@@ -23,13 +24,11 @@ export async function setup(): Promise<void> {
   await chmod(temp, 0o755);
   // Some tests mount as an ordinary user. udev opens the device to everybody; a container without udev leaves it to root.
   if (process.getuid?.() === 0) await chmod("/dev/fuse", 0o666);
-  // The forks that run the test files inherit the environment of this process.
-  process.env["SEAMOUNT_TEST_TEMP"] = temp;
+  project.provide("temp", temp);
+  return () => cleanUp(temp);
 }
 
-export async function teardown(): Promise<void> {
-  const temp = process.env["SEAMOUNT_TEST_TEMP"];
-  if (temp === undefined) return;
+async function cleanUp(temp: string): Promise<void> {
   const mounts = await mountsUnder(temp);
   for (const mount of mounts) await lazyUnmount(mount);
   const folders = await readdir(temp);

@@ -98,6 +98,12 @@ export function seamount(
   });
 }
 
+/** What `seamount` is told to mount a folder. */
+export function mountArguments(dir: string, settings: Pick<MountSettings, "library" | "args"> = {}): string[] {
+  const library = settings.library === undefined ? [] : ["--library", settings.library];
+  return ["mount", dir, ...library, ...(settings.args ?? [])];
+}
+
 class ForegroundMount implements Mounted {
   readonly dir: string;
   readonly home: string;
@@ -178,9 +184,7 @@ export class MountFailed extends Error {
 export async function mountLibrary(scope: Scope, settings: MountSettings): Promise<Mounted> {
   const home = settings.home ?? (await makeHome(scope, settings.uid));
   const dir = settings.dir ?? (await makeMountPoint(scope, settings.uid));
-  const library = settings.library === undefined ? [] : ["--library", settings.library];
-  const args = [MAIN, "mount", dir, "--foreground", ...library, ...(settings.args ?? [])];
-  const child = spawn(process.execPath, args, {
+  const child = spawn(process.execPath, [MAIN, ...mountArguments(dir, settings), "--foreground"], {
     env: environment(home, settings),
     stdio: ["ignore", "pipe", "pipe"],
     ...(settings.uid === undefined ? {} : { uid: settings.uid, gid: settings.uid }),
@@ -204,7 +208,6 @@ export async function mountInBackground(scope: Scope, settings: MountSettings): 
   const { uid, server } = settings;
   const home = await makeHome(scope, uid);
   const dir = await makeMountPoint(scope, uid);
-  const library = settings.library === undefined ? [] : ["--library", settings.library];
   const user = { server, home, ...(uid === undefined ? {} : { uid }) };
   scope.defer(async () => {
     server.faults.clear();
@@ -215,7 +218,7 @@ export async function mountInBackground(scope: Scope, settings: MountSettings): 
       for (const pid of pids) process.kill(pid, "SIGKILL");
     });
   });
-  const result = await seamount(["mount", dir, ...library, ...(settings.args ?? [])], user);
+  const result = await seamount(mountArguments(dir, settings), user);
   if (result.code !== 0) throw new MountFailed({ code: result.code, signal: result.signal }, result.stderr);
   return { dir, home };
 }

@@ -4,7 +4,7 @@
  */
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { afterAll, onTestFinished } from "vitest";
+import { afterAll, inject, onTestFinished } from "vitest";
 import { lazyUnmount, mountsUnder } from "./mountinfo.ts";
 
 export interface Scope {
@@ -57,8 +57,7 @@ export async function withScope<T>(work: (scope: Scope) => Promise<T>): Promise<
 
 /** A fresh folder below the temp folder of the run. Mounts left in it are detached before it is removed. */
 export async function tempDir(scope: Scope, prefix = "work"): Promise<string> {
-  const root = process.env["SEAMOUNT_TEST_TEMP"];
-  if (root === undefined) throw new Error("SEAMOUNT_TEST_TEMP is not set: these tests run in the vitest project mount");
+  const root = inject("temp");
   await mkdir(root, { recursive: true });
   const dir = await mkdtemp(join(root, `${prefix}-`));
   scope.defer(async () => {

@@ -51,6 +51,10 @@ export const mountCommand: CommandModule<object, Args> = {
         refresh: { type: "string", describe: "Seconds that a listing may be old (default: 5)" },
         timeout: { type: "string", describe: "Seconds to keep trying when the server does not answer (default: 20)" },
         "file-server": { type: "string", describe: "Reach the file server at this URL instead of the one it names" },
+        transport: {
+          type: "string",
+          describe: "How to reach the kernel: kernel, fuse-native (libfuse 2), or auto (default)",
+        },
         foreground: { alias: "f", type: "boolean", describe: "Stay here until Ctrl-C" },
         verbose: { type: "boolean", describe: "Log more, for bug reports" },
         "log-file": { type: "string", describe: "Where to log (default: ~/.local/state/seamount; with -f, here)" },

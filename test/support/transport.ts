@@ -1,0 +1,40 @@
+/**
+ * The transport that the running project mounts with (vitest.config.ts provides its name), and how a test says that it is
+ * about something which not every transport can do. Invariant: no test looks at the name; it names a capability of
+ * TransportCapabilities, and on a transport without it the test is shown as skipped together with that name.
+ */
+import { inject, type TestOptions } from "vitest";
+import { KERNEL_CAPABILITIES } from "../../src/fuse/kernel/kernel-capabilities.ts";
+import { LIBFUSE_CAPABILITIES } from "../../src/fuse/libfuse/libfuse-capabilities.ts";
+import type { TransportCapabilities } from "../../src/fuse/transport.ts";
+
+/** Value of --transport. */
+export type TransportName = "kernel" | "fuse-native";
+
+/** The capabilities that one has or has not. */
+export type Capability = {
+  [Name in keyof TransportCapabilities]: TransportCapabilities[Name] extends boolean ? Name : never;
+}[keyof TransportCapabilities];
+
+declare module "vitest" {
+  interface ProvidedContext {
+    readonly transport: TransportName;
+    /** The folder of the run, in which all temp folders are made. */
+    readonly temp: string;
+  }
+  interface TaskMeta {
+    /** Capabilities without which the test is skipped; scripts/count-tests.mjs lists them. */
+    readonly requires?: readonly string[];
+  }
+}
+
+const CAPABILITIES: Readonly<Record<TransportName, TransportCapabilities>> = {
+  kernel: KERNEL_CAPABILITIES,
+  "fuse-native": LIBFUSE_CAPABILITIES,
+};
+
+/** Options of a test or describe block that needs these capabilities: `it("...", requires("separateTimes"), async () => ...)`. */
+export function requires(...names: readonly Capability[]): TestOptions {
+  const has = CAPABILITIES[inject("transport")];
+  return { skip: names.some((name) => !has[name]), meta: { requires: names } };
+}
