@@ -2,9 +2,6 @@
  * Puts the filesystem together from its parts, bottom up: what mount.ts serves to the kernel and tests use without one.
  * Invariant: every lifetime and size comes from cache/policy.ts or from the caller. Called by mount.ts.
  */
-import { mkdir, rename } from "node:fs/promises";
-import { join } from "node:path";
-import { randomUUID } from "node:crypto";
 import { BlockCache } from "./cache/block-cache.ts";
 import { ListingCache } from "./cache/listing-cache.ts";
 import {
@@ -32,41 +29,9 @@ import { Outbox } from "./vfs/outbox.ts";
 import { Recovered } from "./vfs/recovered.ts";
 import { Removals } from "./vfs/removals.ts";
 import { Superblock } from "./vfs/superblock.ts";
-import { Backlog } from "./writeback/backlog.ts";
+import type { WriteState } from "./write-state.ts";
 import { Committer } from "./writeback/committer.ts";
-import { Journal } from "./writeback/journal.ts";
 import type { Pending } from "./writeback/records.ts";
-import { replay } from "./writeback/recovery.ts";
-import { Spool } from "./writeback/spool.ts";
-
-/** What was written and not stored yet, on the local disk. */
-export interface WriteState {
-  readonly backlog: Backlog;
-  readonly spool: Spool;
-  /** What earlier processes left to be done. */
-  readonly pending: Pending;
-  /** Moves content out of the spool for its user and says where it is. */
-  keep(spoolName: string, name: string): Promise<string>;
-  close(): Promise<void>;
-}
-
-/** `folder`: of one mount, locked by the caller. `recovered`: where content goes that belongs nowhere any more. */
-export async function openWriteState(folder: string, recovered: string, log: Logger): Promise<WriteState> {
-  const { journal, records } = await Journal.open(folder, log);
-  const spool = await Spool.open(join(folder, "spool"));
-  const pending = replay(records);
-  const backlog = new Backlog(journal, spool, pending.next, log);
-  const keep = async (spoolName: string, name: string) => {
-    await mkdir(recovered, { recursive: true, mode: 0o700 });
-    const stamp = new Date().toISOString().replaceAll(/[:.]/g, "-");
-    // Only the last 200 bytes of the name, so that stamp and id still fit into NAME_MAX.
-    const shown = Buffer.from(name).subarray(-200).toString("latin1").replaceAll(/[^\x20-\x7e]|\//g, "_");
-    const place = join(recovered, `${stamp} ${randomUUID().slice(0, 4)} ${shown}`);
-    await rename(spool.pathOf(spoolName), place);
-    return place;
-  };
-  return { backlog, spool, pending, keep, close: () => backlog.close() };
-}
 
 export interface FileSystemOptions {
   readonly account: Account;
@@ -74,7 +39,7 @@ export interface FileSystemOptions {
   readonly library: Library | undefined;
   /** The folder of the library that is the root. */
   readonly path: string | undefined;
-  readonly state: WriteState;
+  readonly state: Pick<WriteState, "backlog" | "spool" | "keep">;
   readonly policy: WritePolicy;
   readonly cacheSize: number;
   readonly refreshMs: number;
@@ -116,7 +81,17 @@ export function assemble(options: FileSystemOptions): Assembled {
   const files = new FileStore({ directories, reader: new BlockReader(cache), backlog });
   const commits = new FileCommits({ superblock, directories, files, backlog, committer, locks, log, policy, user });
   const removals = new Removals({ directories, backlog, committer, policy, log });
-  const namespace = new Namespace({ superblock, directories, files, commits, removals, recovered, backlog, committer, locks });
+  const namespace = new Namespace({
+    superblock,
+    directories,
+    files,
+    commits,
+    removals,
+    recovered,
+    backlog,
+    committer,
+    locks,
+  });
   const fileSystem = new FileSystem({ superblock, directories, namespace, files, commits, account });
   const outbox = new Outbox({ superblock, directories, commits, backlog, committer });
   const revive = (pending: Pending, libraryOf: (id: LibraryId) => Library | undefined) =>

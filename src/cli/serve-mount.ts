@@ -34,7 +34,13 @@ export async function serveMount(
   process.on("uncaughtException", onCrash);
   try {
     const mounted = await mountUnlessInterrupted(options, ending);
-    const end = await untilClosed({ mounted, control: undefined, ending, events, log: options.log ?? silentLogger() });
+    const end = await untilClosed({
+      mounted,
+      control: mounted.control,
+      ending,
+      events,
+      log: options.log ?? silentLogger(),
+    });
     return ending.crashed ? EXIT.unexpected : reportEnd(end, options.mountpoint, events.tell);
   } finally {
     for (const signal of signals) process.off(signal, onSignal);

@@ -76,7 +76,8 @@ export class Directories {
   async assertEmpty(dir: DirInode, signal?: AbortSignal): Promise<ObjectId | undefined> {
     const listing = await this.#listing(dir, signal);
     const isShown = [...listing.entries.keys()].some((name) => !dir.removed.has(name));
-    if (isShown || [...dir.children.values()].some(isHeldHere)) throw new FsError("ENOTEMPTY", `${dir.name} is not empty`);
+    if (isShown || [...dir.children.values()].some(isHeldHere))
+      throw new FsError("ENOTEMPTY", `${dir.name} is not empty`);
     return listing.id;
   }
 

@@ -7,8 +7,8 @@
 import { SEED_MAX } from "../cache/policy.ts";
 import type { Logger } from "../observe/log.ts";
 import type { RemoteEntry } from "../seafile/types.ts";
-import { splitExtension } from "../util/paths.ts";
 import { KeyedMutex } from "../util/keyed-mutex.ts";
+import { splitExtension } from "../util/paths.ts";
 import { now } from "../util/timespec.ts";
 import type { Backlog } from "../writeback/backlog.ts";
 import type { Committer } from "../writeback/committer.ts";
@@ -99,7 +99,8 @@ export class FileCommits {
   /** The last handle that could write is gone. Pages of a shared mapping may have been written after the last close. */
   async released(inode: FileInode): Promise<void> {
     // Nobody is left to be told of a failure; what failed before is tried again in the background anyway.
-    if (isUnsealed(inode.dirty) && !inode.unlinked) await this.accept(inode).catch((error: unknown) => this.#sayUnsealed(inode, error));
+    if (isUnsealed(inode.dirty) && !inode.unlinked)
+      await this.accept(inode).catch((error: unknown) => this.#sayUnsealed(inode, error));
     else await this.settle(inode);
   }
 
@@ -166,9 +167,19 @@ export class FileCommits {
     const { dirty, version } = inode;
     const { backlog, files, superblock } = this.#parts;
     const isFree = () =>
-      inode.dirty === dirty && inode.writers === 0 && inode.sealed === undefined && !(inode.handles > 0 && inode.unlinked) && !(isUnsealed(dirty) && !inode.unlinked);
+      inode.dirty === dirty &&
+      inode.writers === 0 &&
+      inode.sealed === undefined &&
+      !(inode.handles > 0 && inode.unlinked) &&
+      !(isUnsealed(dirty) && !inode.unlinked);
     if (dirty !== undefined && isFree()) {
-      if (!inode.unlinked && dirty.isSealed && version?.size === dirty.size && dirty.size <= SEED_MAX && !dirty.needsBase) {
+      if (
+        !inode.unlinked &&
+        dirty.isSealed &&
+        version?.size === dirty.size &&
+        dirty.size <= SEED_MAX &&
+        !dirty.needsBase
+      ) {
         await files.seed(version, dirty);
       }
       // Somebody may have begun to write meanwhile.
@@ -185,7 +196,12 @@ export class FileCommits {
    * Uploads the file's content to `path`, where another version is (`there`), and takes over what the server then has. The
    * caller holds the file's lock and the library's tree. For renames that replace a stored file.
    */
-  async upload(inode: FileInode, path: string, there: Pick<FileInode, "baseId" | "attempted">, signal?: AbortSignal): Promise<RemoteEntry> {
+  async upload(
+    inode: FileInode,
+    path: string,
+    there: Pick<FileInode, "baseId" | "attempted">,
+    signal?: AbortSignal,
+  ): Promise<RemoteEntry> {
     inode.writers++;
     try {
       const dirty = await this.#parts.files.writable(inode);
@@ -195,7 +211,8 @@ export class FileCommits {
       const mtime = (inode.mtime ?? now()).sec;
       const { baseId: base, attempted } = there;
       const [result] = await inode.library.apply([{ op: "put", path, content, mtime, base, attempted }], signal);
-      if (result?.ok !== true || result.entry === undefined) throw result?.ok === false ? result.error : new Error("no answer");
+      if (result?.ok !== true || result.entry === undefined)
+        throw result?.ok === false ? result.error : new Error("no answer");
       return result.entry;
     } finally {
       inode.writers--;

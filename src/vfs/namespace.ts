@@ -192,7 +192,8 @@ export class Namespace {
       const replaces = target !== undefined && isOnServer(target);
       if (!isOnServer(source)) await this.#retarget(source, to, target, signal);
       else if (!replaces) await this.#moveFile(source, to, target, signal);
-      else if (source.sealed !== undefined && !this.#commits.waits) await this.#storeElsewhere(source, to, target, signal);
+      else if (source.sealed !== undefined && !this.#commits.waits)
+        await this.#storeElsewhere(source, to, target, signal);
       else await this.#replace(source, to, target, signal);
     } finally {
       release();
@@ -202,7 +203,12 @@ export class Namespace {
   }
 
   /** The server knows nothing of the source yet: its first commit will go to the new place, replacing what is there. */
-  async #retarget(source: FileInode, to: Place, target: FileInode | undefined, signal: AbortSignal | undefined): Promise<void> {
+  async #retarget(
+    source: FileInode,
+    to: Place,
+    target: FileInode | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
     const before = target === undefined ? await this.#removals.takeOver(to.dir, to.name, signal) : undefined;
     // What the source itself took the place of is still to be removed where it was.
     const left = source.instead.splice(0);
@@ -215,7 +221,12 @@ export class Namespace {
     this.#superblock.move(source, to.dir, to.name);
     await this.#commits.placed(source);
     for (const id of left) {
-      await this.#removals.remove(old.dir, old.name, { kind: "file", expects: old.baseId ?? undefined, inner: new Map() }, signal);
+      await this.#removals.remove(
+        old.dir,
+        old.name,
+        { kind: "file", expects: old.baseId ?? undefined, inner: new Map() },
+        signal,
+      );
       this.#backlog.done(id);
     }
     this.#directories.touch(old.dir);
@@ -224,7 +235,12 @@ export class Namespace {
   }
 
   /** The source's newest content is not stored yet: it becomes the target's next version, and the source's name is removed. */
-  async #storeElsewhere(source: FileInode, to: Place, target: FileInode, signal: AbortSignal | undefined): Promise<void> {
+  async #storeElsewhere(
+    source: FileInode,
+    to: Place,
+    target: FileInode,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
     const old = { dir: source.parent!, name: source.name, expects: expectedOf(source) };
     // A commit reads gaps of the content through the name that they are stored under.
     await source.sealed!.content(signal);

@@ -5,7 +5,6 @@
  */
 import { constants } from "node:fs";
 import { open } from "node:fs/promises";
-import { joinPath } from "../util/paths.ts";
 import type { Backlog } from "../writeback/backlog.ts";
 import type { Committer, TaskState } from "../writeback/committer.ts";
 import type { Directories } from "./directory.ts";
@@ -55,7 +54,16 @@ export class Outbox {
         const since = (inode.mtime?.sec ?? 0) * 1000;
         const size = inode.dirty!.size;
         const state = { state: "writing" } as const;
-        return { id: inode.dirty!.id, op: "put", library: inode.library.info.name, path: pathOf(inode), size, since, state, attempts: 0 };
+        return {
+          id: inode.dirty!.id,
+          op: "put",
+          library: inode.library.info.name,
+          path: pathOf(inode),
+          size,
+          since,
+          state,
+          attempts: 0,
+        };
       });
     return [...queued, ...open];
   }
@@ -66,13 +74,32 @@ export class Outbox {
    */
   async sync(under?: Inode, signal?: AbortSignal): Promise<void> {
     const { commits, committer } = this.#parts;
-    const isWanted = (path: string, library: unknown) =>
-      under === undefined || (under.library === library && (pathOf(under) === path || path.startsWith(joinPath(pathOf(under), ""))));
-    const files = this.#files().filter((inode) => isWanted(pathOf(inode), inode.library));
+    const isWanted = (path: string, library: string) => under === undefined || this.isBelow({ path, library }, under);
+    const files = this.#files().filter((inode) => isWanted(pathOf(inode), inode.library.info.name));
     await Promise.all(files.map((inode) => commits.commit(inode, signal).catch(() => {})));
-    const tasks = committer.queue().filter(({ task, state }) => isWanted(task.path, task.library) && !isHeldByUser(state));
+    const tasks = committer
+      .queue()
+      .filter(({ task, state }) => isWanted(task.path, task.library.info.name) && !isHeldByUser(state));
     await Promise.all(tasks.map(({ task }) => committer.now(task, signal).catch(() => {})));
     signal?.throwIfAborted();
+  }
+
+  /** Whether the item is the inode or lies below it. */
+  isBelow({ path, library }: Pick<OutboxItem, "path" | "library">, under: Inode): boolean {
+    if (under.library?.info.name !== library) return under.library === undefined;
+    const top = pathOf(under);
+    return top === "/" || path === top || path.startsWith(`${top}/`);
+  }
+
+  /** How many files have a modification time that their server does not keep over a remount. */
+  get timesNotKept(): number {
+    let count = 0;
+    for (const inode of this.#parts.superblock.all()) {
+      if (inode.kind === "file" && inode.mtime !== undefined && !inode.unlinked && !isUnstored(inode)) {
+        if (inode.mtime.sec !== inode.serverMtime) count++;
+      }
+    }
+    return count;
   }
 
   /**
@@ -80,8 +107,13 @@ export class Outbox {
    * next mount, files that were never closed included. Resolves with it.
    */
   async drain(signal: AbortSignal): Promise<OutboxItem[]> {
-    await this.sync(undefined, signal).catch(() => {});
-    this.#parts.committer.stop();
+    const { committer } = this.#parts;
+    await Promise.all(this.#files().map((inode) => this.#parts.commits.seal(inode).catch(() => {})));
+    // What failed a moment ago would only fail again, and the mount must end.
+    const fresh = committer.queue().filter(({ state }) => state.state === "waiting" || state.state === "uploading");
+    for (const inode of this.#files()) this.#parts.commits.schedule(inode, 0);
+    await Promise.all(fresh.map(({ task }) => committer.now(task, signal).catch(() => {})));
+    committer.stop();
     const left = this.items();
     await this.#parts.backlog.sync().catch(() => {});
     return left;

@@ -109,7 +109,14 @@ export class PutTask implements Task {
     }
     const path = pathOf(inode);
     const theirs = this.#replacesTheirs ? ((await this.library.stat(path, signal))?.id ?? null) : undefined;
-    return { op: "put", path, content, mtime, base: theirs === undefined ? inode.baseId : theirs, attempted: inode.attempted } as const;
+    return {
+      op: "put",
+      path,
+      content,
+      mtime,
+      base: theirs === undefined ? inode.baseId : theirs,
+      attempted: inode.attempted,
+    } as const;
   }
 
   async #finish(
@@ -119,11 +126,17 @@ export class PutTask implements Task {
     result: AttemptResult,
   ): Promise<"done" | "again"> {
     if (!result.ok) return this.#refused(change, result.error);
-    if (result.entry === undefined) throw new SeafileError("protocol", "The server accepted an upload without saying what it stored.");
+    if (result.entry === undefined)
+      throw new SeafileError("protocol", "The server accepted an upload without saying what it stored.");
     return this.#stored(dirty, generation, change, result.entry);
   }
 
-  async #stored(dirty: DirtyFile, generation: number, change: Extract<Change, { op: "put" }>, entry: RemoteEntry): Promise<"done" | "again"> {
+  async #stored(
+    dirty: DirtyFile,
+    generation: number,
+    change: Extract<Change, { op: "put" }>,
+    entry: RemoteEntry,
+  ): Promise<"done" | "again"> {
     const { inode } = this;
     const { backlog, directories } = this.#parts;
     const dir = inode.parent!;
@@ -182,13 +195,16 @@ export class PutTask implements Task {
     if (!isOpen) throw error;
     // The answer may have been lost after the server stored the file.
     if (base === null && this.#aside === undefined) inode.perhapsStored = true;
-    if (!isAbort(error) || content.size <= SMALL) await this.#rememberAttempt(content).catch((cause: unknown) => log.debug({ err: cause }, "unidentified upload"));
-    if (inode.sealed !== undefined && inode.attempted !== undefined) backlog.placed(inode.sealed, pathOf(inode), inode.baseId, inode.attempted);
+    if (!isAbort(error) || content.size <= SMALL)
+      await this.#rememberAttempt(content).catch((cause: unknown) => log.debug({ err: cause }, "unidentified upload"));
+    if (inode.sealed !== undefined && inode.attempted !== undefined)
+      backlog.placed(inode.sealed, pathOf(inode), inode.baseId, inode.attempted);
     throw error;
   }
 
   async #rememberAttempt(content: Extract<Change, { op: "put" }>["content"]): Promise<void> {
-    if (content.size <= IDENTIFY_MAX && this.#aside === undefined) this.inode.attempted = (await fileIdOf(content)) as ObjectId;
+    if (content.size <= IDENTIFY_MAX && this.#aside === undefined)
+      this.inode.attempted = (await fileIdOf(content)) as ObjectId;
   }
 
   async #dropTime(): Promise<void> {

@@ -60,12 +60,13 @@ export class Recovered {
   }
 
   /** Brings back what is pending. Resolves with the places of content that belongs to no library of the account any more. */
-  async revive(pending: Pending, libraryOf: (id: LibraryId) => Library | undefined, parts: RecoveredParts): Promise<string[]> {
+  async revive(
+    pending: Pending,
+    libraryOf: (id: LibraryId) => Library | undefined,
+    parts: RecoveredParts,
+  ): Promise<string[]> {
     const { backlog, removals, log, spool, keep } = parts;
-    for (const move of pending.moves.values()) {
-      const library = libraryOf(move.library);
-      if (library !== undefined && (await wasMade(library, move))) follow(pending, move);
-    }
+    await settleMoves(pending, libraryOf);
     const kept: string[] = [];
     const revived = new Map<number, DirtyFile>();
     for (const content of pending.contents.values()) {
@@ -75,7 +76,10 @@ export class Recovered {
         const place = await keep(content.spool, splitPath(content.path).name);
         backlog.done(content.id);
         kept.push(place);
-        log.error({ path: content.path, kept: place }, `${content.path} belongs to a library that is not there any more; it is kept in ${place}`);
+        log.error(
+          { path: content.path, kept: place },
+          `${content.path} belongs to a library that is not there any more; it is kept in ${place}`,
+        );
       }
     }
     for (const [id, removal] of pending.removals) {
@@ -97,14 +101,24 @@ export class Recovered {
     return kept;
   }
 
-  async #revive(content: PendingContent, library: Library, revived: Map<number, DirtyFile>, parts: RecoveredParts): Promise<void> {
+  async #revive(
+    content: PendingContent,
+    library: Library,
+    revived: Map<number, DirtyFile>,
+    parts: RecoveredParts,
+  ): Promise<void> {
     const { superblock, files, commits, backlog, spool, log } = parts;
-    const onDisk = content.sealed ? content.size : (await spool.existing(content.spool).use((handle) => handle.stat())).size;
+    const onDisk = content.sealed
+      ? content.size
+      : (await spool.existing(content.spool).use((handle) => handle.stat())).size;
     const size = Math.max(content.size, onDisk);
     const under = content.over === undefined ? undefined : revived.get(content.over);
     const hasWritten = content.sealed || onDisk > 0 || content.written.extents.length > 0;
     if (!hasWritten) {
-      backlog.adopt(content, size, {}).release().catch(() => {});
+      backlog
+        .adopt(content, size, {})
+        .release()
+        .catch(() => {});
       backlog.done(content.id);
       return;
     }
@@ -124,7 +138,10 @@ export class Recovered {
       log.info({ path: content.path, library: library.info.name }, `${name} was accepted before and is stored now`);
       return;
     }
-    log.warn({ path: pathOf(inode), library: library.info.name }, `${name} was being written when the mount ended; what is there is kept as "${inode.name}"`);
+    log.warn(
+      { path: pathOf(inode), library: library.info.name },
+      `${name} was being written when the mount ended; what is there is kept as "${inode.name}"`,
+    );
     await commits.seal(inode);
     commits.schedule(inode, 0);
   }
@@ -141,6 +158,14 @@ export class Recovered {
 
 function keyOf(library: Library, path: string): string {
   return `${library.id} ${path}`;
+}
+
+/** Asks the server about moves of unknown outcome; what belongs below a move that was made follows it. */
+export async function settleMoves(pending: Pending, libraryOf: (id: LibraryId) => Library | undefined): Promise<void> {
+  for (const move of pending.moves.values()) {
+    const library = libraryOf(move.library);
+    if (library !== undefined && (await wasMade(library, move))) follow(pending, move);
+  }
 }
 
 /** Whether the server made a move whose answer nobody lived to see. */

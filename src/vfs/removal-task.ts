@@ -40,7 +40,12 @@ export class RemovalTask implements Task {
   #isKept = false;
 
   /** `id` is the journal's. `over` is told when the server has answered for good. */
-  constructor(id: number, place: RemovalPlace, removed: Removed, over: (task: RemovalTask, outcome: RemovalOutcome) => void) {
+  constructor(
+    id: number,
+    place: RemovalPlace,
+    removed: Removed,
+    over: (task: RemovalTask, outcome: RemovalOutcome) => void,
+  ) {
     this.id = id;
     this.place = place;
     this.removed = removed;
@@ -102,7 +107,11 @@ export class RemovalTask implements Task {
   }
 
   /** Whether the server has nothing in the folder but what was removed here, as it was when it was removed. */
-  async #holdsOnlyRemoved(path: string, inner: ReadonlyMap<string, RemovalTask>, signal: AbortSignal | undefined): Promise<boolean> {
+  async #holdsOnlyRemoved(
+    path: string,
+    inner: ReadonlyMap<string, RemovalTask>,
+    signal: AbortSignal | undefined,
+  ): Promise<boolean> {
     const listing = await this.library.list(path, undefined, signal).catch((error: unknown) => {
       if (error instanceof SeafileError && error.kind === "not-found") return undefined;
       throw error;

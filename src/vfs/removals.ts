@@ -11,8 +11,8 @@ import type { Backlog } from "../writeback/backlog.ts";
 import type { Committer } from "../writeback/committer.ts";
 import type { Removal } from "../writeback/records.ts";
 import type { Directories } from "./directory.ts";
-import type { WritePolicy } from "./file-commits.ts";
 import { FsError } from "./errno.ts";
+import type { WritePolicy } from "./file-commits.ts";
 import { type DirInode, pathOf } from "./inode.ts";
 import { type RemovalOutcome, type RemovalPlace, RemovalTask, type Removed } from "./removal-task.ts";
 
@@ -36,7 +36,12 @@ export class Removals {
     const { backlog, committer, policy } = this.#parts;
     const library = dir.library!;
     const expects = removed.expects ?? null;
-    const id = await backlog.removing({ library: library.id, path: joinPath(pathOf(dir), name), expects, kind: removed.kind });
+    const id = await backlog.removing({
+      library: library.id,
+      path: joinPath(pathOf(dir), name),
+      expects,
+      kind: removed.kind,
+    });
     const place: RemovalPlace = { library, name, folder: () => pathOf(dir) };
     const task = new RemovalTask(id, place, removed, (it, outcome) => this.#over(dir, it, outcome));
     // Part of this one now; the journal goes on knowing them, for the case that the folder is kept.
@@ -58,7 +63,11 @@ export class Removals {
   }
 
   /** Something takes the name again: what the server has there is replaced by it instead of being removed. */
-  async takeOver(dir: DirInode, name: string, signal?: AbortSignal): Promise<{ readonly id: number; readonly expects: ObjectId } | undefined> {
+  async takeOver(
+    dir: DirInode,
+    name: string,
+    signal?: AbortSignal,
+  ): Promise<{ readonly id: number; readonly expects: ObjectId } | undefined> {
     const task = dir.removed.get(name);
     if (task === undefined) return undefined;
     const { expects, kind } = task.removed;

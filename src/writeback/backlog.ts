@@ -7,7 +7,15 @@ import type { Logger } from "../observe/log.ts";
 import type { LibraryId, ObjectId } from "../seafile/types.ts";
 import { type Base, DirtyFile, type Tracker } from "./dirty-file.ts";
 import type { Journal, JournalRecord } from "./journal.ts";
-import { isAtOrBelow, moved, type Move, type Pending, type PendingContent, recordsOf, type Removal } from "./records.ts";
+import {
+  isAtOrBelow,
+  type Move,
+  moved,
+  type Pending,
+  type PendingContent,
+  type Removal,
+  recordsOf,
+} from "./records.ts";
 import type { Spool } from "./spool.ts";
 
 /** Where content belongs, and what the server has there as far as is known (null: nothing). */
@@ -77,7 +85,11 @@ export class Backlog {
   }
 
   /** Content that an earlier process left, which the journal knows already. */
-  adopt(content: PendingContent, size: number, from: { readonly base?: Base | undefined; readonly under?: DirtyFile | undefined }): DirtyFile {
+  adopt(
+    content: PendingContent,
+    size: number,
+    from: { readonly base?: Base | undefined; readonly under?: DirtyFile | undefined },
+  ): DirtyFile {
     const { id, library, path, base, over, created, expects, attempted, mtime, baseLimit, sealed } = content;
     const file = this.#spool.existing(content.spool);
     content.written.add(baseLimit, size);

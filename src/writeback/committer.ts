@@ -36,9 +36,19 @@ export interface Attempt {
   finish(result: AttemptResult): Promise<"done" | "again">;
 }
 
-export type AttemptResult = { readonly ok: true; readonly entry?: Extract<ChangeResult, { ok: true }>["entry"] } | { readonly ok: false; readonly error: unknown };
+export type AttemptResult =
+  | { readonly ok: true; readonly entry?: Extract<ChangeResult, { ok: true }>["entry"] }
+  | { readonly ok: false; readonly error: unknown };
 
-export type HeldReason = "quota" | "permission" | "name" | "encrypted" | "too-large" | "conflict" | "incomplete" | "user";
+export type HeldReason =
+  | "quota"
+  | "permission"
+  | "name"
+  | "encrypted"
+  | "too-large"
+  | "conflict"
+  | "incomplete"
+  | "user";
 
 export type TaskState =
   | { readonly state: "waiting"; readonly at: number }
@@ -115,7 +125,17 @@ export class Committer {
     const at = Date.now() + delayMs;
     let entry = this.#entries.get(task);
     if (entry === undefined) {
-      entry = { task, since: Date.now(), state: { state: "waiting", at }, attempts: 0, failure: undefined, current: [], next: [], batch: undefined, rescheduled: undefined };
+      entry = {
+        task,
+        since: Date.now(),
+        state: { state: "waiting", at },
+        attempts: 0,
+        failure: undefined,
+        current: [],
+        next: [],
+        batch: undefined,
+        rescheduled: undefined,
+      };
       this.#entries.set(task, entry);
     } else if (entry.state.state === "uploading") entry.rescheduled = Math.min(at, entry.rescheduled ?? at);
     else if (!(entry.state.state === "held" && entry.state.reason === "user")) entry.state = { state: "waiting", at };
@@ -373,7 +393,10 @@ export class Committer {
     if (this.#errors.length > 20) this.#errors.shift();
     const about = { library: task.library.info.name, path: task.path, attempts, state: state.state };
     const what = task.op === "put" ? "is not stored yet" : "is not removed yet";
-    this.#options.log[attempts === 1 ? "warn" : "debug"](about, `${task.path} ${what} and will be tried again: ${message}`);
+    this.#options.log[attempts === 1 ? "warn" : "debug"](
+      about,
+      `${task.path} ${what} and will be tried again: ${message}`,
+    );
   }
 
   /** The server takes changes again: what waited for that need not wait longer. */

@@ -107,7 +107,10 @@ export class DirtyFile {
   }
 
   /** What happened to it, in the words of the journal, as short as possible. */
-  history(): ({ readonly t: "truncated"; readonly size: number } | { readonly t: "wrote"; readonly start: number; readonly end: number })[] {
+  history(): (
+    | { readonly t: "truncated"; readonly size: number }
+    | { readonly t: "wrote"; readonly start: number; readonly end: number }
+  )[] {
     const wrote = this.#extents.extents.map(({ start, end }) => ({ t: "wrote" as const, start, end }));
     // First down to what is left of the base, then to the size that it has by now.
     return [{ t: "truncated", size: this.#baseLimit }, ...wrote, { t: "truncated", size: this.#size }];

@@ -53,7 +53,8 @@ export interface Pending {
 
 /** The records that amount to the content. */
 export function recordsOf(content: PendingContent): JournalRecord[] {
-  const { id, library, path, spool, base, over, created, expects, attempted, mtime, sealed, size, baseLimit, written } = content;
+  const { id, library, path, spool, base, over, created, expects, attempted, mtime, sealed, size, baseLimit, written } =
+    content;
   const records: JournalRecord[] = [
     { t: "opened", id, library, path, spool, base, expects, created, ...(over === undefined ? {} : { over }) },
     { t: "truncated", id, size: baseLimit },

@@ -15,7 +15,10 @@ export function replay(records: readonly JournalRecord[]): Pending {
 }
 
 /** Puts what belongs at or below a moved path where it is now. */
-export function follow({ contents, removals }: Pick<Pending, "contents" | "removals">, { library, from, to }: Move): void {
+export function follow(
+  { contents, removals }: Pick<Pending, "contents" | "removals">,
+  { library, from, to }: Move,
+): void {
   for (const content of contents.values()) {
     if (isAtOrBelow(content, library, from)) content.path = moved(content.path, from, to);
   }
@@ -49,7 +52,8 @@ class Replay implements Pending {
         if (content !== undefined) this.#sealed(content, record);
         break;
       case "placed":
-        if (content !== undefined) Object.assign(content, { path: record.path, expects: record.expects, attempted: record.attempted });
+        if (content !== undefined)
+          Object.assign(content, { path: record.path, expects: record.expects, attempted: record.attempted });
         break;
       case "removing": {
         const { library, path, kind, expects } = record;
@@ -77,7 +81,22 @@ class Replay implements Pending {
     const { id, library, path, spool, base, over, created, expects } = record;
     const below = over === undefined ? base : (this.contents.get(over) ?? base);
     const size = below?.size ?? 0;
-    return { id, library, path, spool, base, over, created, expects, attempted: undefined, mtime: undefined, sealed: false, size, baseLimit: size, written: new ExtentSet() };
+    return {
+      id,
+      library,
+      path,
+      spool,
+      base,
+      over,
+      created,
+      expects,
+      attempted: undefined,
+      mtime: undefined,
+      sealed: false,
+      size,
+      baseLimit: size,
+      written: new ExtentSet(),
+    };
   }
 
   #sealed(content: PendingContent, { size, mtime, gaps, replaces }: Extract<JournalRecord, { t: "sealed" }>): void {
