@@ -13,8 +13,8 @@ import {
   RETRY_FIRST_MS,
   RETRY_MAX_MS,
 } from "./cache/policy.ts";
+import { chooseTransport, type TransportChoice } from "./choose-transport.ts";
 import { Adapter } from "./fuse/adapter.ts";
-import { kernelTransport } from "./fuse/kernel/kernel-transport.ts";
 import type { Session } from "./fuse/transport.ts";
 import { type Logger, silentLogger } from "./observe/log.ts";
 import { type MountOptions, parseMountOptions, type ResolvedMountOptions } from "./options.ts";
@@ -43,6 +43,8 @@ const DRAIN_MS = 60_000;
 export interface Mount {
   /** Absolute path of the directory that shows the filesystem. */
   readonly mountpoint: string;
+  /** What carries the mount, and why: "kernel: this user can mount with it". */
+  readonly transport: string;
   /** Resolves when unmounted by anyone, after pending work. `unstored`: local files with what the server did not take. */
   readonly closed: Promise<{ readonly unstored: readonly string[] }>;
   /** Stores what is pending and unmounts; a busy mount point is detached, and programs that still use it get ENOTCONN. */
@@ -142,7 +144,10 @@ async function serve(parts: Parts): Promise<Mount> {
   const { readOnly } = target;
   const lifetimes = { ttlMs: KERNEL_TTL_MS, negativeTtlMs: KERNEL_NEGATIVE_TTL_MS };
   const adapter = new Adapter({ fileSystem, uid, gid, umask, readOnly: resolved.readOnly, lifetimes, log });
-  const session = await kernelTransport(adapter, {
+  const choice = await chooseTransport(resolved.transport);
+  log.info({ transport: choice.name, reason: choice.reason }, `transport ${choice.name}: ${choice.reason}`);
+  const transport = await choice.load();
+  const session = await transport(adapter, {
     mountpoint,
     fsname: `${new URL(resolved.server).host}:${target.label}`,
     // A library that is shared read-only is mounted read-write and answers EROFS itself: its permission may change.
@@ -153,10 +158,10 @@ async function serve(parts: Parts): Promise<Mount> {
     log: log.child({ part: "fuse" }),
   });
   log.info({ mountpoint, readOnly: readOnly || resolved.readOnly }, `${target.label} is mounted on ${mountpoint}`);
-  return handle(parts, session, fileSystem);
+  return handle(parts, session, fileSystem, choice);
 }
 
-function handle(parts: Parts, session: Session, fileSystem: FileSystem): Mount {
+function handle(parts: Parts, session: Session, fileSystem: FileSystem, choice: TransportChoice): Mount {
   const { log, account, spool, resolved } = parts;
   const drain = () => fileSystem.drain(AbortSignal.timeout(DRAIN_MS));
   // After an abort the kernel may hold the connection until the last file on it is closed; nothing is served any more.
@@ -170,6 +175,7 @@ function handle(parts: Parts, session: Session, fileSystem: FileSystem): Mount {
   });
   return {
     mountpoint: resolved.mountpoint,
+    transport: `${choice.name}: ${choice.reason}`,
     closed,
     unmount: async () => {
       await fileSystem.sync(AbortSignal.timeout(DRAIN_MS));
