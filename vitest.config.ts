@@ -6,6 +6,16 @@
 import { defineConfig, type TestProjectInlineConfiguration } from "vitest/config";
 import { BaseSequencer, type TestSpecification } from "vitest/node";
 
+/** What is the same whatever transport serves the mount, or is about one transport, and runs in the project `mount` only. */
+const ONCE = [
+  // The command line itself and its refusals, which come before the transport.
+  "test/mount/{cli,lifecycle-refusals}.test.ts",
+  // The kernel transport by itself, and a client that mounts nothing.
+  "test/{protocol,contract}/**",
+  // About a document, and about the model against the local disk.
+  "test/semantics/semantics.test.ts",
+  "test/model/model-on-disk.test.ts",
+];
 /** What only the libfuse transport does runs in the project `mount-fuse-native` only. */
 const FUSE_NATIVE_ONLY = ["test/**/fuse-native.test.ts"];
 
@@ -22,7 +32,7 @@ class LongestFirst extends BaseSequencer {
 
 const mountProject = (
   name: string,
-  transport: "kernel" | "fuse-native",
+  provide: { readonly transport: "kernel" | "fuse-native"; readonly modelSeconds: number },
   exclude: readonly string[],
   groupOrder: number,
 ): TestProjectInlineConfiguration => ({
@@ -31,7 +41,7 @@ const mountProject = (
     include: ["test/{mount,semantics,model}/**/*.test.ts", "test/**/*.mount.test.ts"],
     exclude: [...exclude],
     globalSetup: ["test/support/global-setup.ts"],
-    provide: { transport },
+    provide,
     pool: "forks",
     // Mounts mostly wait: for the kernel, for programs to start, for time-outs.
     maxWorkers: 3,
@@ -55,7 +65,8 @@ export default defineConfig({
           testTimeout: 20_000,
         },
       },
-      mountProject("mount", "kernel", FUSE_NATIVE_ONLY, 1),
+      mountProject("mount", { transport: "kernel", modelSeconds: 120 }, FUSE_NATIVE_ONLY, 1),
+      mountProject("mount-fuse-native", { transport: "fuse-native", modelSeconds: 45 }, ONCE, 2),
     ],
   },
 });

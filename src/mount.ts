@@ -5,9 +5,9 @@
  */
 import { type Assembled, assemble } from "./assemble.ts";
 import { KERNEL_NEGATIVE_TTL_MS, KERNEL_TTL_MS } from "./cache/policy.ts";
+import { chooseTransport, type TransportChoice } from "./choose-transport.ts";
 import type { MountControl } from "./control/protocol.ts";
 import { Adapter } from "./fuse/adapter.ts";
-import { kernelTransport } from "./fuse/kernel/kernel-transport.ts";
 import type { Session } from "./fuse/transport.ts";
 import { controlOf } from "./mount-control.ts";
 import { findTarget, type Target } from "./mount-target.ts";
@@ -34,6 +34,8 @@ export interface MountEnd {
 export interface Mount {
   /** Absolute path of the directory that shows the filesystem. */
   readonly mountpoint: string;
+  /** What carries the mount, and why: "kernel: this user can mount with it". */
+  readonly transport: string;
   /** Resolves when unmounted by anyone, after pending work. */
   readonly closed: Promise<MountEnd>;
   /** What a running mount can be asked. */
@@ -118,7 +120,10 @@ async function serve(parts: Parts): Promise<Mount> {
     lifetimes,
     log,
   });
-  const session = await kernelTransport(adapter, {
+  const choice = await chooseTransport(resolved.transport);
+  log.info({ transport: choice.name, reason: choice.reason }, `transport ${choice.name}: ${choice.reason}`);
+  const transport = await choice.load();
+  const session = await transport(adapter, {
     mountpoint,
     fsname: `${new URL(resolved.server).host}:${target.label}`,
     // A library that is shared read-only is mounted read-write and answers EROFS itself: its permission may change.
@@ -129,10 +134,16 @@ async function serve(parts: Parts): Promise<Mount> {
     log: log.child({ part: "fuse" }),
   });
   log.info({ mountpoint, readOnly: readOnly || resolved.readOnly }, `${target.label} is mounted on ${mountpoint}`);
-  return handle(parts, session, assembled, kept);
+  return handle(parts, session, { assembled, choice, kept });
 }
 
-function handle(parts: Parts, session: Session, assembled: Assembled, kept: readonly string[]): Mount {
+interface Served {
+  readonly assembled: Assembled;
+  readonly choice: TransportChoice;
+  readonly kept: readonly string[];
+}
+
+function handle(parts: Parts, session: Session, { assembled, choice, kept }: Served): Mount {
   const { log, account, state, stateDir, resolved, target } = parts;
   const { outbox } = assembled;
   const patience = new Patience(DRAIN_MS);
@@ -165,7 +176,7 @@ function handle(parts: Parts, session: Session, assembled: Assembled, kept: read
     mountpoint: resolved.mountpoint,
     server: resolved.server,
     user: parts.user,
-    transport: "kernel",
+    transport: choice.name,
     target,
     assembled,
     account,
@@ -174,7 +185,13 @@ function handle(parts: Parts, session: Session, assembled: Assembled, kept: read
       return { pending: (await closed).pending };
     },
   });
-  return { mountpoint: resolved.mountpoint, closed, control, unmount: (drainMs) => unmount(drainMs) };
+  return {
+    mountpoint: resolved.mountpoint,
+    transport: `${choice.name}: ${choice.reason}`,
+    closed,
+    control,
+    unmount: (drainMs) => unmount(drainMs),
+  };
 }
 
 /** How long the end of the mount waits for the server: the shortest that anybody asked for counts. */

@@ -17,6 +17,9 @@ const MAX_ID = 2 ** 32 - 2;
 /** The mount(8) options that are handed to the kernel as they are. */
 export const FUSE_OPTIONS = ["noatime", "nodev", "nosuid", "noexec"] as const;
 
+/** How the filesystem reaches the kernel; "auto" takes the first that works here. */
+export const TRANSPORTS = ["auto", "kernel", "fuse-native"] as const;
+
 const serverUrl = z.string().transform((text, context) => {
   try {
     return normalizeServerUrl(text);
@@ -73,6 +76,7 @@ export const mountOptionsSchema = z.strictObject({
   fileServer: serverUrl.optional(),
   /** Where spool files and recovered files are kept. */
   stateDir: absolutePath.default(() => envPaths("seamount", { suffix: "" }).data),
+  transport: z.enum(TRANSPORTS, `must be one of ${TRANSPORTS.join(", ")}`).default("auto"),
   fuseOptions: z.array(z.enum(FUSE_OPTIONS, `must be one of ${FUSE_OPTIONS.join(", ")}`)).default([]),
   log: z.custom<Logger>(isLogger, "must be a pino logger").optional(),
 });

@@ -40,6 +40,7 @@ const DOORS: Record<string, readonly RegExp[]> = {
   "lru-cache": [/^cache\//],
   "p-limit": [/^seafile\/http\.ts$/, /^writeback\/committer\.ts$/],
   "fuse-native": [/^fuse\/libfuse\/native-binding\.ts$/],
+  "node-gyp-build": [/^fuse\/libfuse\/native-binding\.ts$/],
   koffi: [/^fuse\/kernel\/receive-fd\.ts$/],
   pino: [/^observe\/log\.ts$/],
   yargs: [/^cli\//],

@@ -23,11 +23,12 @@ def list_names(path, count):
     return time.perf_counter() - start
 
 
+# As ls -l does: each name is looked at when it is read.
 def list_with_stat(path, count):
     start = time.perf_counter()
     for n in range(count):
-        folder = f"{path}-{n}"
-        assert sum(os.stat(f"{folder}/{name}").st_nlink for name in os.listdir(folder)) == 10000
+        with os.scandir(f"{path}-{n}") as entries:
+            assert sum(os.stat(entry.path).st_nlink for entry in entries) == 10000
     return time.perf_counter() - start
 
 

@@ -59,13 +59,14 @@ export class MemoryFileSystem implements FileSystemCalls {
     return this.#sizes.get(inode) ?? (inode.kind === "file" ? (inode.version?.size ?? 0) : 0);
   }
 
-  async lookup(parent: number, name: string): Promise<Inode> {
+  known(parent: number, name: string): Inode | undefined {
     const dir = this.#dir(parent);
-    const known = dir.children.get(name);
-    if (known !== undefined) return known;
     const entry = dir === this.#superblock.root ? topEntry(name) : BY_NAME.get(name);
-    if (entry === undefined) throw new FsError("ENOENT", `no ${name}`);
-    return this.#superblock.adopt(dir, entry);
+    return dir.children.get(name) ?? (entry && this.#superblock.adopt(dir, entry));
+  }
+
+  async lookup(_parent: number, name: string): Promise<Inode> {
+    throw new FsError("ENOENT", `no ${name}`);
   }
 
   async setattr(ino: number, changes: { readonly size?: number; readonly mtime?: Timespec }): Promise<Inode> {

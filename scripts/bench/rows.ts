@@ -29,8 +29,8 @@ export const ROWS: readonly Row[] = [
   { ...stat, title: "stat, nothing remembered", ttlMs: 0, path: () => "d", count: 4000 },
   { ...stat, title: "stat, first of each file", ttlMs: LONG_MS, path: (round) => `d${round}`, count: FILES_PER_FOLDER },
   { ...stat, title: "stat, all remembered", ttlMs: LONG_MS, path: (round) => `d${round}`, count: 60_000 },
-  { ...listing, title: "names of 10,000 files", work: "names", path: (round) => `dn${round}`, count: 4 },
-  { ...listing, title: "names and stat of 10,000 files", work: "list", path: (round) => `dl${round}`, count: 2 },
+  { ...listing, title: "ls of 10,000 files", work: "names", path: (round) => `dn${round}`, count: 4 },
+  { ...listing, title: "ls -l of 10,000 files", work: "list", path: (round) => `dl${round}`, count: 2 },
   { ...bytes, title: "read 512 MiB", work: "read", path: (round) => `r${round}`, count: READABLE_BYTES / MIB },
   { ...bytes, title: "write 512 MiB, 1 MiB at a time", work: "write", path: (round) => `w${round}`, count: 512 },
 ];

@@ -20,6 +20,7 @@ export type FaultOrder =
       readonly kind: string;
       readonly status: number;
       readonly times?: number;
+      readonly after?: number;
       readonly body?: string;
     }
   | {
@@ -27,6 +28,7 @@ export type FaultOrder =
       readonly kind: string;
       readonly afterBytes: number;
       readonly times?: number;
+      readonly after?: number;
       readonly answer?: boolean;
     }
   | { readonly type: "hang"; readonly kind: string; readonly times?: number }

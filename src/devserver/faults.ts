@@ -7,6 +7,8 @@
 export interface FaultOptions {
   /** How many requests; default 1, Infinity for all. */
   readonly times?: number;
+  /** So many requests of the kind pass before; default 0. */
+  readonly after?: number;
 }
 
 export interface CutOptions extends FaultOptions {
@@ -42,6 +44,8 @@ type Effect =
 interface Rule {
   readonly kind: string;
   left: number;
+  /** Requests of the kind still to be let through. */
+  before: number;
   readonly effect: Effect;
 }
 
@@ -100,9 +104,11 @@ export class Faults {
   }
 
   take(kind: string): FaultPlan {
+    const waiting = this.#rules.filter((rule) => rule.before > 0 && matches(rule, kind));
     const first = this.#use(kind, (effect) => effect.type === "fail" || effect.type === "hang");
     const delay = this.#use(kind, (effect) => effect.type === "delay");
     const cut = first === undefined ? this.#use(kind, (effect) => effect.type === "cut") : undefined;
+    for (const rule of waiting) rule.before -= 1;
     return {
       failure: first?.type === "fail" ? first.failure : undefined,
       hang: first?.type === "hang",
@@ -112,14 +118,18 @@ export class Faults {
   }
 
   #add(kind: string, effect: Effect, options: FaultOptions): void {
-    this.#rules.push({ kind, left: options.times ?? 1, effect });
+    this.#rules.push({ kind, left: options.times ?? 1, before: options.after ?? 0, effect });
   }
 
   #use(kind: string, wanted: (effect: Effect) => boolean): Effect | undefined {
     const rule = this.#rules.find((candidate) => {
-      return candidate.left > 0 && (candidate.kind === "*" || candidate.kind === kind) && wanted(candidate.effect);
+      return candidate.left > 0 && candidate.before === 0 && matches(candidate, kind) && wanted(candidate.effect);
     });
     if (rule !== undefined) rule.left -= 1;
     return rule?.effect;
   }
+}
+
+function matches(rule: Rule, kind: string): boolean {
+  return rule.kind === "*" || rule.kind === kind;
 }

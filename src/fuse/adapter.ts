@@ -62,7 +62,8 @@ export class Adapter implements Operations {
 
   lookup(ctx: OpContext, parent: number, name: string): Promise<EntryReply> {
     return this.#run("lookup", { parent, name }, async () =>
-      this.#entry(await this.#fs.lookup(parent, name, ctx.signal)),
+      // Most names are known, and making a signal costs more than answering.
+      this.#entry(this.#fs.known(parent, name) ?? (await this.#fs.lookup(parent, name, ctx.signal))),
     );
   }
 
@@ -282,7 +283,8 @@ export class Adapter implements Operations {
   }
 
   #entryOf(inode: Inode): EntryReply {
-    return { ...this.#attr(inode), generation: 0, entryTtlMs: this.#options.lifetimes.ttlMs };
+    const { attr, attrTtlMs } = this.#attr(inode);
+    return { attr, attrTtlMs, generation: 0, entryTtlMs: this.#options.lifetimes.ttlMs };
   }
 
   #attr(inode: Inode): AttrReply {

@@ -1,12 +1,13 @@
 /**
  * The requests to the file server: a ranged download, an upload and an update, as server/access-file.c, server/upload-file.c and
  * fileserver/fileop.go take them. One request each; no retries, no decisions. Links are secrets and stay out of messages.
- * Called by reader.ts and library-put.ts.
+ * Called by reader.ts and the library-put*.ts files.
  */
+import { SeafileError } from "./errors.ts";
 import type { HttpClient } from "./http.ts";
 import type { HttpStream } from "./http-message.ts";
-import { multipartBody } from "./multipart.ts";
-import { nameOf } from "./names.ts";
+import { multipartBody, partOf } from "./multipart.ts";
+import { isNumbered, nameOf } from "./names.ts";
 import { parse, parseObjectId, uploaded } from "./schema.ts";
 import type { Content, FileVersion, ObjectId } from "./types.ts";
 
@@ -28,11 +29,18 @@ export function getContent(
   });
 }
 
+export interface UploadFile {
+  readonly name: string;
+  readonly content: Content;
+  /** Told how many bytes of the content the connection has taken. */
+  readonly progress?: ((bytesSent: number) => void) | undefined;
+}
+
 export interface Upload {
   /** Folder below the root without leading slash, "" for the root; made when missing. */
   readonly folder: string;
-  readonly name: string;
-  readonly content: Content;
+  /** At least one; each name once. */
+  readonly files: readonly UploadFile[];
   readonly replace: boolean;
   /** Unix seconds; honoured from server 12 on. */
   readonly mtime: number;
@@ -53,44 +61,64 @@ function rfc3339(seconds: number): string {
   return new Date(clamped * 1000).toISOString().replace(".000Z", "+00:00");
 }
 
-/** POST {upload-api}?ret-json=1 with a link for the library's root. */
+/** The fields of an upload. */
+function fieldsOf({ folder, replace, mtime }: Omit<Upload, "files">): Record<string, string> {
+  return {
+    parent_dir: "/",
+    ...(folder === "" ? {} : { relative_path: folder }),
+    // Only the form field counts on the C server, only 0 and 1 are taken by the Go one.
+    replace: replace ? "1" : "0",
+    last_modify: rfc3339(mtime),
+  };
+}
+
+/** POST {upload-api}?ret-json=1 with a link for the library's root: one commit. Answers in the order of the files. */
 export async function postUpload(
   http: HttpClient,
   link: string,
   upload: Upload,
   signal?: AbortSignal,
-): Promise<Uploaded> {
-  const what = `Storing ${JSON.stringify(upload.name)}`;
-  const body = multipartBody({
-    fields: {
-      parent_dir: "/",
-      ...(upload.folder === "" ? {} : { relative_path: upload.folder }),
-      // Only the form field counts on the C server, only 0 and 1 are taken by the Go one.
-      replace: upload.replace ? "1" : "0",
-      last_modify: rfc3339(upload.mtime),
-    },
-    fileName: upload.name,
-    content: upload.content,
-    signal,
-  });
+): Promise<Uploaded[]> {
+  const { files } = upload;
+  const what = `Storing ${JSON.stringify(files[0]!.name)}${files.length > 1 ? ` and ${files.length - 1} more` : ""}`;
+  const parts = files.map(({ name, content, progress }) => partOf(name, content, signal, progress));
   const answer = await http.call({
     side: "file-server",
     what,
     method: "POST",
     target: link,
     query: { "ret-json": "1" },
-    body,
+    body: multipartBody(fieldsOf(upload), parts),
     headersTimeoutMs: http.timeouts.uploadHeaders,
     signal,
   });
-  const [stored] = parse(uploaded, answer.body, what);
-  return { ...stored!, now: http.serverNow() };
+  const now = http.serverNow();
+  return inOrderOf(files, parse(uploaded, answer.body, what), what).map((stored) => ({ ...stored, now }));
+}
+
+type Stored = Omit<Uploaded, "now">;
+
+/** The C server answers in reverse, the Go one in order; a name that was taken comes back with a number. */
+function inOrderOf(files: readonly UploadFile[], stored: readonly Stored[], what: string): readonly Stored[] {
+  if (files.length === 1) return stored.slice(0, 1);
+  const fits = (order: readonly Stored[]) =>
+    order.length === files.length &&
+    order.every(({ name, size }, index) => {
+      const sent = files[index]!;
+      return size === sent.content.size && (name === sent.name || isNumbered(name, sent.name));
+    });
+  const found = [stored, stored.toReversed()].find(fits);
+  if (found !== undefined) return found;
+  // Stored it is, in a way that the answer does not tell: a look at the folder will.
+  const message = `${what} failed: the server answered for other files than those sent.`;
+  throw new SeafileError("protocol", message, { transient: true });
 }
 
 export interface Update {
   /** Absolute in the library; a single line. */
   readonly path: string;
   readonly content: Content;
+  readonly progress?: ((bytesSent: number) => void) | undefined;
   /** Unix seconds; honoured from server 12 on. */
   readonly mtime: number;
 }
@@ -99,22 +127,17 @@ export interface Update {
 export async function postUpdate(
   http: HttpClient,
   link: string,
-  { path, content, mtime }: Update,
+  { path, content, mtime, progress }: Update,
   signal?: AbortSignal,
 ): Promise<Uploaded> {
   const what = `Storing ${JSON.stringify(nameOf(path))}`;
-  const body = multipartBody({
-    fields: { target_file: path, last_modify: rfc3339(mtime) },
-    fileName: "content",
-    content,
-    signal,
-  });
+  const part = partOf("content", content, signal, progress);
   const answer = await http.call({
     side: "file-server",
     what,
     method: "POST",
     target: link,
-    body,
+    body: multipartBody({ target_file: path, last_modify: rfc3339(mtime) }, [part]),
     headersTimeoutMs: http.timeouts.uploadHeaders,
     signal,
   });

@@ -1,24 +1,24 @@
 /**
- * Changes to a library, one after the other or several in one request, each with its own outcome. Invariants: an entry in a result carries the name
- * under which the server really stored it; a change is applied at most once even when answers are lost; nothing that was
- * not the base of a put is overwritten. Called by Library.apply.
+ * Changes to a library, one after the other or several in one request, each with its own outcome. Invariants: an entry in a
+ * result carries the name under which the server really stored it; a change is applied at most once even when answers are
+ * lost; nothing that was not the base of a put is overwritten. Called by Library.apply.
  */
+import type { ChangeResult } from "./change-result.ts";
 import type { Context } from "./context.ts";
 import { type Changed, type ChangeTarget, postMkdir } from "./endpoints-change.ts";
 import { SeafileError } from "./errors.ts";
 import { applyMove } from "./library-move.ts";
+import { refusal, runsOf } from "./library-plan.ts";
 import { applyPut } from "./library-put.ts";
-import { applyRemove, applyRemoves, mayShareDelete, type Remove, removeEntry } from "./library-remove.ts";
+import { applyPuts } from "./library-put-group.ts";
+import { applyRemove, applyRemoves, removeEntry } from "./library-remove.ts";
 import { join, nameOf, parentOf, toNfc } from "./names.ts";
 import { retry } from "./retry.ts";
 import { settleMkdir } from "./settle.ts";
+import { uncertainKey } from "./store-link.ts";
 import type { Change, LibraryInfo, RemoteEntry } from "./types.ts";
 
-export type ChangeResult =
-  | { readonly ok: true; readonly entry?: RemoteEntry }
-  | { readonly ok: false; readonly error: SeafileError };
-
-/** Applies changes in order; neighbours that one request can hold share it. One result per change. Rejects only with the abort reason. */
+/** Applies the changes in order, neighbours together where one request holds them. Rejects only with the abort reason. */
 export async function applyChanges(
   context: Context,
   library: LibraryInfo,
@@ -27,39 +27,31 @@ export async function applyChanges(
 ): Promise<ChangeResult[]> {
   const at: ChangeTarget = { http: context.http, library: library.id, own: library.kind === "own", signal };
   const results: ChangeResult[] = [];
-  for (const run of runsOf(context, library, changes)) {
-    if (run.op === "removes") {
-      const errors = await applyRemoves(context, at, run.removes);
-      results.push(...errors.map((error): ChangeResult => (error === undefined ? { ok: true } : { ok: false, error })));
-    } else results.push(await applyOne(context, library, at, run.change));
+  try {
+    const keepsMtimes = changes.length < 2 || (await keepsMtimesOrMay(context, signal));
+    for (const run of runsOf(changes, { context, at, library, keepsMtimes })) {
+      if (run.op === "one") results.push(await applyOne(context, library, at, run.change));
+      else if (run.op === "puts") results.push(...(await applyPuts(context, at, run.puts)));
+      else results.push(...(await applyRemoves(context, at, run.removes)));
+    }
+  } catch (error) {
+    // The caller gets no results: what has been stored must be found, not stored again, when it comes back with it.
+    for (const change of changes.slice(0, results.length)) {
+      if (change.op === "put") context.uncertain.add(uncertainKey(at, toNfc(change.path)));
+    }
+    throw error;
   }
   return results;
 }
 
-type Run =
-  | { readonly op: "one"; readonly change: Change }
-  | { readonly op: "removes"; readonly removes: readonly Remove[] };
-
-function* runsOf(context: Context, library: LibraryInfo, changes: readonly Change[]): Generator<Run> {
-  for (let at = 0; at < changes.length; ) {
-    const removes = removesFrom(context, library, changes, at);
-    if (removes.length > 1) yield { op: "removes", removes };
-    else yield { op: "one", change: changes[at]! };
-    at += Math.max(1, removes.length);
+/** Whether puts of different mtimes may share a request is no reason to fail: the puts themselves will tell. */
+async function keepsMtimesOrMay(context: Context, signal: AbortSignal | undefined): Promise<boolean> {
+  try {
+    return await context.keepsMtimes(signal);
+  } catch (error) {
+    if (error instanceof SeafileError) return true;
+    throw error;
   }
-}
-
-/** The neighbours from `at` on that may go with the first; each name once, because the second of two waits for the first. */
-function removesFrom(context: Context, library: LibraryInfo, changes: readonly Change[], at: number): Remove[] {
-  const removes: Remove[] = [];
-  const paths = new Set<string>();
-  for (let next = changes[at]; next?.op === "remove"; next = changes[at + removes.length]) {
-    const first = removes[0] ?? next;
-    if (paths.has(next.path) || refusal(library, next) !== undefined || !mayShareDelete(context, first, next)) break;
-    removes.push(next);
-    paths.add(next.path);
-  }
-  return removes;
 }
 
 async function applyOne(
@@ -76,39 +68,6 @@ async function applyOne(
   } catch (error) {
     if (error instanceof SeafileError) return { ok: false, error };
     throw error;
-  }
-}
-
-/** What needs no request to be refused. */
-function refusal(library: LibraryInfo, change: Change): SeafileError | undefined {
-  if (!library.writable) return new SeafileError("read-only", `The library "${library.name}" is shared read-only.`);
-  if (library.encrypted && change.op === "put") {
-    return new SeafileError(
-      "encrypted",
-      `The library "${library.name}" is encrypted; files in it cannot be stored yet.`,
-    );
-  }
-  // Every writing endpoint turns paths into NFC first, and would hit another entry, or make one, or silently do nothing.
-  for (const path of existingPaths(change)) {
-    if (path !== toNfc(path)) {
-      return new SeafileError(
-        "invalid-name",
-        `${JSON.stringify(path)} is stored in decomposed Unicode, which the server's API cannot change.`,
-      );
-    }
-  }
-  return undefined;
-}
-
-function existingPaths(change: Change): string[] {
-  switch (change.op) {
-    case "put":
-    case "mkdir":
-      return [parentOf(change.path)];
-    case "remove":
-      return [change.path];
-    case "move":
-      return [change.from, parentOf(change.to)];
   }
 }
 

@@ -1,10 +1,11 @@
 /**
  * Storing a file's content. Invariants: nothing that was not the base is overwritten; content is stored at most once even
  * when answers are lost; a put over a file is one commit, so that a crash never leaves the name without content (only names
- * with line breaks, which the C file server cannot take in a form, are replaced in two). Called by library-apply.ts.
+ * with line breaks, which the C file server cannot take in a form, are replaced in two). Called by library-apply.ts and
+ * library-put-group.ts.
  */
 import { type Context, repeat } from "./context.ts";
-import { type FileDetail, getAccountInfo, getDir, getFileDetail } from "./endpoints.ts";
+import { type FileDetail, getDir, getFileDetail } from "./endpoints.ts";
 import type { ChangeTarget } from "./endpoints-change.ts";
 import { postUpdate, postUpload, type Upload, type Uploaded } from "./endpoints-file-server.ts";
 import { isMissing, SeafileError } from "./errors.ts";
@@ -12,9 +13,8 @@ import { placeFile } from "./library-move.ts";
 import { removeEntry } from "./library-remove.ts";
 import { fitsFormField, fitsMultipart, join, nameOf, parentOf } from "./names.ts";
 import { fileIdOf } from "./object-id.ts";
-import { isRefusedLink } from "./reader.ts";
-import { retry } from "./retry.ts";
 import { settleUpload, temporaryName } from "./settle.ts";
+import { throughLink, uncertainKey } from "./store-link.ts";
 import type { Change, ObjectId, RemoteEntry } from "./types.ts";
 
 export type Put = Extract<Change, { op: "put" }>;
@@ -24,14 +24,18 @@ export async function applyPut(context: Context, at: ChangeTarget, change: Put):
   const keepsMtimes = await context.keepsMtimes(at.signal);
   const { base } = change;
   const stored = await (base === null ? putNew(context, at, change) : putOver(context, at, change, base));
+  return storedEntry(change, stored, keepsMtimes);
+}
+
+export function storedEntry(change: Put, stored: Uploaded, keepsMtimes: boolean): RemoteEntry {
   const mtime = keepsMtimes ? Math.floor(change.mtime) : stored.now;
   return { name: stored.name, kind: "file", id: stored.id, size: stored.size, mtime, writable: true };
 }
 
-/** An earlier attempt that was broken off may have been stored: a second one would get a numbered name. */
+/** An earlier attempt, also of an earlier process, may have been stored without an answer: a second one would get a numbered name. */
 async function putNew(context: Context, at: ChangeTarget, change: Put): Promise<Uploaded> {
   const { path, content, attempted } = change;
-  if (context.uncertain.has(`${at.library} ${path}`)) {
+  if (attempted !== undefined || context.uncertain.has(uncertainKey(at, path))) {
     const lost = { folder: parentOf(path), name: nameOf(path), content, replace: false };
     const stored = await repeat(context, at.signal, () => settleUpload(at, lost));
     if (stored !== undefined) return stored;
@@ -59,7 +63,7 @@ async function putOver(context: Context, at: ChangeTarget, change: Put, base: Ob
   throw conflict(path);
 }
 
-function conflict(path: string): SeafileError {
+export function conflict(path: string): SeafileError {
   return new SeafileError("conflict", `${JSON.stringify(path)} has been changed on the server meanwhile.`);
 }
 
@@ -90,66 +94,29 @@ async function isFolder(context: Context, at: ChangeTarget, path: string): Promi
 }
 
 /** One POST through the library's upload link. */
-function upload(context: Context, at: ChangeTarget, change: Put, replace: boolean): Promise<Uploaded> {
-  const [folder, name] = [parentOf(change.path), nameOf(change.path)];
-  const { content, mtime } = change;
-  const body: Upload = { folder: folder.slice(1), name, content, replace, mtime };
-  return throughLink(context, at, "upload", change, replace, (link) => postUpload(at.http, link, body, at.signal));
+export function upload(context: Context, at: ChangeTarget, change: Put, replace: boolean): Promise<Uploaded> {
+  const { path, content, mtime, progress } = change;
+  const [folder, name] = [parentOf(path), nameOf(path)];
+  const body: Upload = { folder: folder.slice(1), files: [{ name, content, progress }], replace, mtime };
+  return throughLink(context, at, {
+    use: "upload",
+    size: content.size,
+    paths: () => [path],
+    settle: () => settleUpload(at, { folder, name, content, replace }),
+    post: async (link) => (await postUpload(at.http, link, body, at.signal))[0]!,
+  });
 }
 
 /** One POST through the library's update link: for existing files whose names cannot stand in a multipart header. */
 function update(context: Context, at: ChangeTarget, change: Put): Promise<Uploaded> {
-  return throughLink(context, at, "update", change, true, (link) => postUpdate(at.http, link, change, at.signal));
-}
-
-/** Repeats as retry() allows; the link is renewed once when the file server refuses it. */
-async function throughLink(
-  { policy, log, links, uncertain }: Context,
-  at: ChangeTarget,
-  use: "upload" | "update",
-  { path, content }: Put,
-  replace: boolean,
-  post: (link: string) => Promise<Uploaded>,
-): Promise<Uploaded> {
-  const settle = () => settleUpload(at, { folder: parentOf(path), name: nameOf(path), content, replace });
-  const key = `${at.library} ${path}`;
-  for (let renewed = false; ; renewed = true) {
-    const lease = await links.store(use, at.library, at.signal);
-    const request = () => post(lease.link).catch((error) => explainCut(at, content.size, error));
-    try {
-      const stored = await retry({ policy, log, signal: at.signal, settle }, request);
-      uncertain.delete(key);
-      return stored;
-    } catch (error) {
-      if (!(error instanceof SeafileError && error.unapplied)) uncertain.add(key);
-      if (!isRefusedLink(error) || renewed) throw error;
-      links.drop(lease);
-    }
-  }
-}
-
-/** So much fits into socket buffers, and is sent whole before a connection can break under it. */
-const SENT_AT_ONCE = 64 * 1024;
-
-/**
- * From 13 on servers refuse by Content-Length and close the connection while the body is still being sent, so that their
- * 443 may get lost on the way (server/upload-file.c): the account is asked whether the quota was the reason.
- */
-async function explainCut(at: ChangeTarget, size: number, error: unknown): Promise<never> {
-  if (
-    at.own &&
-    size > SENT_AT_ONCE &&
-    error instanceof SeafileError &&
-    error.kind === "unreachable" &&
-    error.unapplied
-  ) {
-    const account = await getAccountInfo(at.http, at.signal).catch(() => undefined);
-    if (account !== undefined && account.total > 0 && account.usage + size >= account.total) {
-      const message = `Storing failed: ${size} bytes do not fit into the account's quota.`;
-      throw new SeafileError("quota", message, { cause: error, unapplied: true });
-    }
-  }
-  throw error;
+  const { path, content } = change;
+  return throughLink(context, at, {
+    use: "update",
+    size: content.size,
+    paths: () => [path],
+    settle: () => settleUpload(at, { folder: parentOf(path), name: nameOf(path), content, replace: true }),
+    post: (link) => postUpdate(at.http, link, change, at.signal),
+  });
 }
 
 /**

@@ -3,6 +3,7 @@
  * removed; nothing is removed that is of another kind than told, or has another id than expected, as far as a look right
  * before can tell. Called by library-apply.ts, and by library-put.ts and mkdir to clean up.
  */
+import type { ChangeResult } from "./change-result.ts";
 import { type Context, repeat } from "./context.ts";
 import { getDir, getFileDetail } from "./endpoints.ts";
 import { type ChangeTarget, deleteBatch, deleteEntry } from "./endpoints-change.ts";
@@ -75,14 +76,14 @@ export function mayShareDelete(context: Context, one: Remove, other: Remove): bo
 }
 
 /**
- * Removes entries of one folder, each name once: one listing, and one request per `namesPerDelete` names. An outcome for
- * each, in order: undefined when removed. Rejects only with the abort reason.
+ * Removes entries of one folder, each name once: one listing, and one request per `namesPerDelete` names. Rejects
+ * only with the abort reason.
  */
 export async function applyRemoves(
   context: Context,
   at: ChangeTarget,
   removes: readonly Remove[],
-): Promise<(SeafileError | undefined)[]> {
+): Promise<ChangeResult[]> {
   const batch = new RemoveBatch(context, at, removes);
   const failure = await batch.run().then(
     () => undefined,
@@ -136,9 +137,12 @@ class RemoveBatch {
   }
 
   /** `failure` is that of all that are still pending. */
-  outcomes(failure?: SeafileError): (SeafileError | undefined)[] {
+  outcomes(failure?: SeafileError): ChangeResult[] {
     const pending = new Set(this.#pending.values());
-    return this.#removes.map((remove) => (pending.has(remove) ? failure : this.#failed.get(remove)));
+    return this.#removes.map((remove) => {
+      const error = pending.has(remove) ? failure : this.#failed.get(remove);
+      return error === undefined ? { ok: true } : { ok: false, error };
+    });
   }
 
   async run(): Promise<void> {

@@ -3,10 +3,11 @@
  * the server has them. Invariant: callers never learn which endpoint, link or retry was behind an answer.
  * Made by Account.library; called by vfs, writeback and the CLI.
  */
+import type { ChangeResult } from "./change-result.ts";
 import { type Context, repeat } from "./context.ts";
 import { type DirAnswer, getDir, getFileDetail, getLibrary } from "./endpoints.ts";
 import { SeafileError } from "./errors.ts";
-import { applyChanges, type ChangeResult } from "./library-apply.ts";
+import { applyChanges } from "./library-apply.ts";
 import { nameOf } from "./names.ts";
 import { isWritable } from "./permission.ts";
 import { readVersion } from "./reader.ts";
@@ -21,7 +22,7 @@ import type {
   RemoteListing,
 } from "./types.ts";
 
-export type { ChangeResult } from "./library-apply.ts";
+export type { ChangeResult } from "./change-result.ts";
 
 export class Library {
   readonly id: LibraryId;

@@ -73,11 +73,15 @@ export interface LostUpload {
   readonly replace: boolean;
 }
 
-/** An upload has been stored when the content's id is in the folder under the name, or under a name the server made from it. */
+/** Was the upload stored? One listing of the folder tells. */
 export async function settleUpload(at: ChangeTarget, upload: LostUpload): Promise<Uploaded | undefined> {
-  const { folder, name, content, replace } = upload;
-  const id = await fileIdOf(content, at.signal);
-  const entries = await entriesOf(at, folder);
+  const id = await fileIdOf(upload.content, at.signal);
+  return findUploaded(await entriesOf(at, upload.folder), upload, id);
+}
+
+/** An upload has been stored when the content's id is in the folder under the name, or under a name the server made from it. */
+export function findUploaded(entries: readonly Found[], upload: LostUpload, id: ObjectId): Uploaded | undefined {
+  const { name, content, replace } = upload;
   const same = entries.filter((entry) => entry.type === "file" && entry.id === id);
   // The server numbers a name only when it is taken: without the name itself, a numbered one is another file.
   const isTaken = entries.some((entry) => entry.name === name);

@@ -46,6 +46,12 @@ export class Directories {
     this.#log = log;
   }
 
+  /** The inode of a name in a fresh listing. undefined: find() must tell. */
+  known(dir: DirInode, name: string): Inode | undefined {
+    const listing = dir.unlinked ? undefined : this.#listings.fresh(dir.ino);
+    return listing && this.#take(dir, listing, name);
+  }
+
   /** The inode of a name, or undefined. At most one request, none when the listing is fresh. */
   async find(dir: DirInode, name: string, signal?: AbortSignal): Promise<Inode | undefined> {
     const listing = await this.#listing(dir, signal);

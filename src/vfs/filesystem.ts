@@ -98,6 +98,11 @@ export class FileSystem {
     return inode.kind === "file" ? this.#files.sizeOf(inode) : 0;
   }
 
+  /** What lookup finds, if that takes no wait; else undefined, which says nothing about the name. */
+  known(parent: number, name: string): Inode | undefined {
+    return this.#directories.known(this.#dir(parent), name);
+  }
+
   lookup(parent: number, name: string, signal: AbortSignal): Promise<Inode> {
     return this.#namespace.lookup(this.#dir(parent), name, signal);
   }

@@ -27,6 +27,8 @@ interface Entry {
 }
 
 interface Waiter {
+  /** Waits for the entries up to this one. */
+  readonly order: number;
   /** Taken out of the log when the wait fails. */
   readonly entries: readonly Entry[];
   readonly resolve: () => void;
@@ -168,7 +170,7 @@ export class Journal {
   async #untilSynced(entries: readonly Entry[]): Promise<void> {
     this.#assertOpen();
     await new Promise<void>((resolve, reject) => {
-      this.#waiters.push({ entries, resolve, reject });
+      this.#waiters.push({ order: this.#order, entries, resolve, reject });
       this.#wake();
     });
   }
@@ -185,8 +187,10 @@ export class Journal {
     // Lets what is appended in the same turn become one write.
     await Promise.resolve();
     do {
-      await this.#compactAll();
-      await this.#flush();
+      const compaction = this.#compactions.shift();
+      // Before a compaction the log as it was then, so that no record is withdrawn that the new log counts in.
+      const failure = await this.#flush(compaction?.upTo ?? this.#order);
+      if (compaction !== undefined) await this.#compact(compaction, failure);
       // A disk that takes nothing is tried again at the next call, not in circles.
     } while (this.#waiters.length + this.#compactions.length > 0 || (!this.#isFailing && this.#unwritten.length > 0));
     this.#running = undefined;
@@ -196,11 +200,12 @@ export class Journal {
     return this.#tail.slice(this.#written);
   }
 
-  /** Writes the tail, and syncs it when somebody waits for that. Never rejects: who waits is told. */
-  async #flush(): Promise<void> {
-    const waiters = this.#waiters.splice(0);
+  /** Writes the tail up to an entry, and syncs it when somebody waits for that. Who waits is told; resolves with what went wrong. */
+  async #flush(upTo: number): Promise<unknown> {
+    const waiters = this.#waiters.filter((waiter) => waiter.order <= upTo);
+    this.#waiters = this.#waiters.filter((waiter) => waiter.order > upTo);
     try {
-      const batch = this.#unwritten;
+      const batch = this.#unwritten.filter((entry) => entry.order <= upTo);
       if (batch.length > 0) await this.#file.append(Buffer.concat(batch.map((entry) => entry.frame)));
       this.#written += batch.length;
       if (waiters.length > 0 || this.#file.unsynced > MAX_UNSYNCED) {
@@ -210,44 +215,40 @@ export class Journal {
       }
       this.#isFailing = false;
       for (const waiter of waiters) waiter.resolve();
+      return undefined;
     } catch (error) {
       this.#fail(error, waiters);
+      return error;
     }
   }
 
   #fail(error: unknown, waiters: readonly Waiter[]): void {
-    if (!this.#isFailing)
-      this.#log.warn({ code: (error as NodeJS.ErrnoException).code }, "the journal cannot be written");
+    const { code } = error as NodeJS.ErrnoException;
+    if (!this.#isFailing) this.#log.warn({ code }, "the journal cannot be written");
     this.#isFailing = true;
     this.#written = 0;
-    const promised = new Set(waiters.flatMap((waiter) => waiter.entries));
-    const withdrawn = this.#tail.filter((entry) => promised.has(entry));
-    this.#tail = this.#tail.filter((entry) => !promised.has(entry));
-    this.#records -= withdrawn.length;
-    this.#size -= byteLength(withdrawn);
+    const withdrawn = new Set(waiters.flatMap((waiter) => waiter.entries));
+    this.#tail = this.#tail.filter((entry) => !withdrawn.has(entry));
+    this.#records -= withdrawn.size;
+    this.#size -= byteLength([...withdrawn]);
     for (const waiter of waiters) waiter.reject(error);
-    // Their records may count in what was just withdrawn.
+    // They were asked for before their callers could know.
     for (const compaction of this.#compactions.splice(0)) compaction.reject(error);
   }
 
-  async #compactAll(): Promise<void> {
-    for (let next = this.#compactions.shift(); next !== undefined; next = this.#compactions.shift()) {
-      try {
-        await this.#compact(next);
-        next.resolve();
-      } catch (error) {
-        next.reject(error);
-      }
+  async #compact({ bytes, records, upTo, resolve, reject }: Compaction, failure: unknown): Promise<void> {
+    try {
+      if (failure !== undefined) throw failure;
+      await this.#file.replace(bytes);
+      this.#tail = this.#tail.filter((entry) => entry.order > upTo);
+      this.#written = 0;
+      this.#records = records + this.#tail.length;
+      this.#size = bytes.length + byteLength(this.#tail);
+      await this.#file.sync();
+      resolve();
+    } catch (error) {
+      reject(error);
     }
-  }
-
-  async #compact({ bytes, records, upTo }: Compaction): Promise<void> {
-    await this.#file.replace(bytes);
-    this.#tail = this.#tail.filter((entry) => entry.order > upTo);
-    this.#written = 0;
-    this.#records = records + this.#tail.length;
-    this.#size = bytes.length + byteLength(this.#tail);
-    await this.#file.sync();
   }
 }
 

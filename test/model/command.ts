@@ -6,6 +6,7 @@
 import { join } from "node:path";
 import type fc from "fast-check";
 import { CallError, type FsWorker, type WorkerStat } from "../support/fs-worker.ts";
+import type { Capability } from "../support/transport.ts";
 import { ModelError, type ModelFs, type ModelHandle, type Path } from "./model-fs.ts";
 
 export interface Model {
@@ -34,6 +35,8 @@ export type Command = fc.AsyncCommand<Model, Real>;
 
 /** A command and how often it comes, relative to the others. */
 export interface Weighted {
+  /** Left out on a transport without it. */
+  readonly requires?: Capability;
   readonly weight: number;
   readonly arbitrary: fc.Arbitrary<Command>;
 }

@@ -136,6 +136,7 @@ export const handleCommands: readonly Weighted[] = [
   { weight: 6, arbitrary: fc.tuple(nth, anOffset, aLength).map((args) => pread(...args)) },
   { weight: 6, arbitrary: fc.tuple(nth, anOffset).map((args) => ftruncate(...args)) },
   {
+    requires: "fallocate",
     weight: 1,
     arbitrary: fc.tuple(nth, anOffset, fc.integer({ min: 1, max: 9000 })).map((args) => fallocate(...args)),
   },

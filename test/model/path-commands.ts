@@ -81,7 +81,6 @@ const aFile = aTarget({ file: 9, any: 1 });
 const aFolder = aTarget({ dir: 6, any: 2 });
 const something = aTarget({ file: 5, dir: 4, any: 1 });
 const aPlace = aTarget({ free: 5, file: 3, dir: 2, any: 1 });
-const oneInFive = fc.integer({ min: 0, max: 4 }).map((dice) => dice === 0);
 
 export const pathCommands: readonly Weighted[] = [
   {
@@ -92,7 +91,12 @@ export const pathCommands: readonly Weighted[] = [
   { weight: 4, arbitrary: aTarget({ free: 8, any: 2, file: 1 }).map((t) => call("mkdir", t, (fs, p) => fs.mkdir(p))) },
   { weight: 1, arbitrary: aFolder.map((t) => call("rmdir", t, (fs, p) => fs.rmdir(p))) },
   { weight: 2, arbitrary: aFile.map((t) => call("unlink", t, (fs, p) => fs.unlink(p))) },
-  { weight: 7, arbitrary: fc.tuple(something, aPlace, oneInFive).map((args) => rename(...args)) },
+  { weight: 6, arbitrary: fc.tuple(something, aPlace, fc.constant(false)).map((args) => rename(...args)) },
+  {
+    requires: "renameNoReplace",
+    weight: 1,
+    arbitrary: fc.tuple(something, aPlace, fc.constant(true)).map((args) => rename(...args)),
+  },
   { weight: 5, arbitrary: aFile.map(read) },
   { weight: 3, arbitrary: something.map(stat) },
   { weight: 3, arbitrary: something.map(listdir) },

@@ -1,15 +1,16 @@
 /**
  * fsx-like random operations on a real mount, changes by others among them, compared with the model after every step, with
- * the server after the unmount, and with a new mount after that. SEAMOUNT_MODEL_SECONDS says how long (120 unless set),
- * SEAMOUNT_MODEL_SEED repeats a run; the seed and the shrunk list of commands are printed.
+ * the server after the unmount, and with a new mount after that. SEAMOUNT_MODEL_SECONDS says how long (vitest.config.ts unless
+ * set), SEAMOUNT_MODEL_SEED repeats a run; the seed and the shrunk list of commands are printed.
  */
 import fc from "fast-check";
-import { expect, it } from "vitest";
+import { expect, inject, it } from "vitest";
 import type { DevServer } from "../../src/devserver/index.ts";
 import { startServer } from "../support/fixture.ts";
 import { FsWorker } from "../support/fs-worker.ts";
 import { EMAIL, mountLibrary } from "../support/mounts.ts";
 import { type Scope, testScope, withScope } from "../support/scope.ts";
+import { has } from "../support/transport.ts";
 import { fileOf, localTree, serverTree } from "../support/trees.ts";
 import type { Command, Model, Real, Remote } from "./command.ts";
 import { closeAll, handleCommands } from "./handle-commands.ts";
@@ -17,7 +18,7 @@ import { ModelFs } from "./model-fs.ts";
 import { pathCommands } from "./path-commands.ts";
 import { remoteCommands } from "./remote-commands.ts";
 
-const SECONDS = Number(process.env["SEAMOUNT_MODEL_SECONDS"] ?? 120);
+const SECONDS = Number(process.env["SEAMOUNT_MODEL_SECONDS"] ?? inject("modelSeconds"));
 const SEED = Number(process.env["SEAMOUNT_MODEL_SEED"] ?? Date.now() % 2 ** 31);
 /** A remote change waits for the refresh and is rare therefore: one command in 60. */
 const LOCAL_SHARE = 59;
@@ -55,7 +56,9 @@ async function runCommands(scope: Scope, server: DevServer, name: string, lists:
 it(`random operations find no difference in ${SECONDS} seconds`, { timeout: (SECONDS + 120) * 1000 }, async () => {
   console.log(`random operations: SEAMOUNT_MODEL_SECONDS=${SECONDS} SEAMOUNT_MODEL_SEED=${SEED}`);
   const server = await startServer(testScope());
-  const local = fc.oneof(...handleCommands, ...pathCommands);
+  const local = fc.oneof(
+    ...[...handleCommands, ...pathCommands].filter((each) => !each.requires || has(each.requires)),
+  );
   const mixed = fc.oneof(
     { weight: LOCAL_SHARE, arbitrary: local },
     { weight: 1, arbitrary: fc.oneof(...remoteCommands) },

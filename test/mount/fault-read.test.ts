@@ -6,6 +6,7 @@ import { useMount } from "../support/fixture.ts";
 import { FsWorker, outcome } from "../support/fs-worker.ts";
 import { eventually, ok } from "../support/process.ts";
 import { testScope } from "../support/scope.ts";
+import { requires } from "../support/transport.ts";
 import { fileOf, pattern, sha256 } from "../support/trees.ts";
 
 /** Folders that the mount knows and has not listed: what others put into one is cold, and no mount has to end for that. */
@@ -159,20 +160,24 @@ describe("links expire", () => {
 });
 
 describe("the server accepts and never answers", () => {
-  it.each(["file-link", "download"])("a cat that hangs in %s dies of Ctrl-C, and the next one works", async (kind) => {
-    const { file, text } = await coldFile();
-    shared.server.requests.reset();
-    shared.server.faults.hang(kind);
-    const cat = spawn("cat", [file], { stdio: "ignore" });
-    const ended = new Promise<string | null>((resolve) => cat.on("close", (_, signal) => resolve(signal)));
-    await eventually(`${kind} was asked`, () => shared.server.requests.count(kind) > 0);
-    cat.kill("SIGINT");
-    expect(await ended).toBe("SIGINT");
-    shared.server.faults.clear();
-    expect(await ok("cat", [file])).toBe(text);
-  });
+  it.each(["file-link", "download"])(
+    "a cat that hangs in %s dies of Ctrl-C, and the next one works",
+    requires("interrupts"),
+    async (kind) => {
+      const { file, text } = await coldFile();
+      shared.server.requests.reset();
+      shared.server.faults.hang(kind);
+      const cat = spawn("cat", [file], { stdio: "ignore" });
+      const ended = new Promise<string | null>((resolve) => cat.on("close", (_, signal) => resolve(signal)));
+      await eventually(`${kind} was asked`, () => shared.server.requests.count(kind) > 0);
+      cat.kill("SIGINT");
+      expect(await ended).toBe("SIGINT");
+      shared.server.faults.clear();
+      expect(await ok("cat", [file])).toBe(text);
+    },
+  );
 
-  it("an ls that hangs dies of Ctrl-C, and the next one works", async () => {
+  it("an ls that hangs dies of Ctrl-C, and the next one works", requires("interrupts"), async () => {
     const dir = await coldFolder({ "sub/file": "x" });
     shared.server.requests.reset();
     shared.server.faults.hang("dir");

@@ -9,6 +9,7 @@ import { FsWorker, outcome } from "../support/fs-worker.ts";
 import { EMAIL, type Mounted, mountLibrary } from "../support/mounts.ts";
 import { eventually, ok, PYTHON } from "../support/process.ts";
 import { type Scope, testScope } from "../support/scope.ts";
+import { requires } from "../support/transport.ts";
 import { fileOf, pattern, serverText, serverTree } from "../support/trees.ts";
 
 const UNREACHABLE = ["EHOSTUNREACH", "ETIMEDOUT", "EIO"];
@@ -210,7 +211,7 @@ describe("the token is revoked", () => {
 });
 
 describe("a close that hangs", () => {
-  it("can be killed, and the content is stored when the server answers again", async () => {
+  it("can be killed, and the content is stored when the server answers again", requires("interrupts"), async () => {
     const { server, libraryId, file } = await world(testScope());
     server.faults.hang("upload");
     const program =

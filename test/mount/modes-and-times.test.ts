@@ -9,6 +9,7 @@ import { useMount } from "../support/fixture.ts";
 import { outcome } from "../support/fs-worker.ts";
 import { ok } from "../support/process.ts";
 import { tempDir, testScope } from "../support/scope.ts";
+import { requires } from "../support/transport.ts";
 import { serverMtime, writeTree } from "../support/trees.ts";
 
 const new12 = useMount({ server: { compat: 12 } });
@@ -84,7 +85,7 @@ describe.each([
     }
   });
 
-  it("nanoseconds and times before 1970 read back", async () => {
+  it("nanoseconds and times before 1970 read back", requires("nanosecondTimes"), async () => {
     const folder = await shared.folder();
     const file = join(folder.dir, "f");
     await writeFile(file, "x");

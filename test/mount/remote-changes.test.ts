@@ -4,6 +4,7 @@ import { describe, expect, it } from "vitest";
 import { useMount } from "../support/fixture.ts";
 import { outcome } from "../support/fs-worker.ts";
 import { eventually, ok } from "../support/process.ts";
+import { requires } from "../support/transport.ts";
 import { fileOf, pattern } from "../support/trees.ts";
 
 const shared = useMount({ mount: { args: ["--refresh", "0.3"] } });
@@ -72,7 +73,7 @@ describe("a remote change is seen", () => {
 });
 
 describe("an open file keeps its version", () => {
-  it("a reader that began before the change reads the old content to its end", async () => {
+  it("a reader that began before the change reads the old content to its end", requires("versionPerOpen"), async () => {
     const folder = await shared.folder();
     const { worker } = shared;
     const [old, changed] = [pattern(2_000_000, 21), pattern(1_500_000, 22)];

@@ -5,6 +5,7 @@ import { describe, expect, it } from "vitest";
 import { useMount } from "../support/fixture.ts";
 import { outcome } from "../support/fs-worker.ts";
 import { ok, run } from "../support/process.ts";
+import { requires } from "../support/transport.ts";
 import { fileOf, pattern } from "../support/trees.ts";
 
 const shared = useMount();
@@ -93,7 +94,7 @@ describe("extended attributes", () => {
   });
 });
 
-describe("fallocate", () => {
+describe("fallocate", requires("fallocate"), () => {
   it("extends a file with zeros, or keeps its size with FALLOC_FL_KEEP_SIZE", async () => {
     const folder = await shared.folder();
     const { worker } = shared;

@@ -11,7 +11,7 @@ import { mountAt } from "../../src/fuse/system/mountinfo.ts";
 import { eventually, ok, python, run } from "../support/process.ts";
 import { testScope } from "../support/scope.ts";
 import { IS_ROOT } from "./identities.ts";
-import { type Spy, startSpy } from "./spy-process.ts";
+import { type SeenRequest, type Spy, startSpy } from "./spy-process.ts";
 
 const count = (opcodes: readonly string[], op: string) => opcodes.filter((name) => name === op).length;
 
@@ -40,6 +40,44 @@ describe.runIf(IS_ROOT)("the answer to INIT", () => {
     const spy = await startSpy(testScope(), { clearFlags: INIT_FLAG.MAX_PAGES });
     await ok("dd", ["if=/dev/zero", `of=${join(spy.dir, "file")}`, "bs=1M", "count=1", "status=none"]);
     expect(count(await spy.opcodes(), "WRITE")).toBe(8);
+  });
+
+  it("without ATOMIC_O_TRUNC empties a file by a SETATTR before the OPEN", async () => {
+    const truncations = async (spy: Spy) => {
+      await spy.mount.ask("make-files 1", "made");
+      await ok("sh", ["-c", ': > "$0"', join(spy.dir, "file0")]);
+      return count(await spy.opcodes(), "SETATTR");
+    };
+    expect(await truncations(await startSpy(testScope(), { clearFlags: INIT_FLAG.ATOMIC_O_TRUNC }))).toBe(1);
+    expect(await truncations(await startSpy(testScope()))).toBe(0);
+  });
+
+  it("without PARALLEL_DIROPS lets one lookup at a time into a folder", async () => {
+    const lookups = async (spy: Spy, atLeast: number) => {
+      await spy.mount.ask("hold-lookups", "held");
+      const stats = ["one", "two"].map((name) => run("stat", [join(spy.dir, name)]));
+      let seen = 0;
+      const look = async () => {
+        seen += count(await spy.opcodes(), "LOOKUP");
+        return seen >= atLeast;
+      };
+      await eventually("the lookups have arrived", look);
+      // What else was on its way has arrived when a whole stat has been answered.
+      await ok("stat", [spy.dir]);
+      await look();
+      spy.mount.send("let-lookups-go");
+      await Promise.all(stats);
+      return seen;
+    };
+    expect(await lookups(await startSpy(testScope(), { clearFlags: INIT_FLAG.PARALLEL_DIROPS }), 1)).toBe(1);
+    expect(await lookups(await startSpy(testScope()), 2)).toBe(2);
+  });
+
+  it("sets the limits of background requests that fusectl shows, and fusectl's abort belongs to who mounted", async () => {
+    const spy = await startSpy(testScope());
+    expect(await readFile(spy.control("max_background"), "utf8")).toBe("64\n");
+    expect(await readFile(spy.control("congestion_threshold"), "utf8")).toBe("48\n");
+    expect(await ok("stat", ["-c", "%a %u", spy.control("abort")])).toBe("200 0\n");
   });
 
   it("with POSIX_LOCKS and FLOCK_LOCKS would bring every lock to us; without them none comes", async () => {
@@ -77,7 +115,8 @@ for _ in range(3):
   it("never sends DESTROY to a mount of this type", async () => {
     const spy = await startSpy(testScope());
     await ok("umount", [spy.dir]);
-    const { destroyed, opcodes } = await spy.mount.next("closed");
+    const { destroyed, requests } = await spy.mount.next("closed");
+    const opcodes = (requests as SeenRequest[]).map(({ op }) => op);
     expect(opcodes).toContain("INIT");
     expect(opcodes).not.toContain("DESTROY");
     expect(destroyed).toBe(1);
@@ -121,15 +160,30 @@ describe.runIf(IS_ROOT)("an invalidation", () => {
     const spy = await startSpy(testScope());
     const making = run("mkdir", [join(spy.dir, "held")]);
     await eventually("mkdir has arrived", async () => (await spy.opcodes()).includes("MKDIR"));
-    await spy.mount.ask("invalidate-on-main-thread other", "invalidating");
+    await spy.mount.ask("invalidate-name-on-main-thread other", "invalidating");
     await eventually("it hangs", async () =>
       (await readFile(`/proc/${spy.pid}/stack`, "utf8")).includes("fuse_reverse_inval_entry"),
     );
-    expect(await spy.answers()).toBe(false);
+    expect(await spy.isDeadlocked()).toBe(true);
     expect(await stateOf(spy.pid)).toBe("D");
     await spy.abort();
     expect(await spy.mount.next("invalidated")).toMatchObject({ code: "ENOENT" });
     expect((await making).stderr).toContain("Software caused connection abort");
+  });
+
+  it("of data, written on the main thread while a READ of that file is unanswered, hangs the process, too", async () => {
+    const spy = await startSpy(testScope());
+    await spy.mount.ask("make-files 1", "made");
+    await spy.mount.ask("hold-reads", "held");
+    const reading = run("cat", [join(spy.dir, "file0")]);
+    await eventually("the read has arrived", async () => (await spy.opcodes()).includes("READ"));
+    await spy.mount.ask("invalidate-data-on-main-thread file0", "invalidating");
+    await eventually("it hangs", async () =>
+      (await readFile(`/proc/${spy.pid}/stack`, "utf8")).includes("invalidate_inode_pages2"),
+    );
+    await spy.abort();
+    await spy.mount.next("invalidated");
+    expect((await reading).code).toBe(1);
   });
 });
 

@@ -1,19 +1,24 @@
 /**
  * Mounts MemoryOperations at argv[2] with a channel that tells which requests came and who sent them, and does on command what
- * a filesystem process must not do: touch its own mount, block its pool, notify on the main thread, close the descriptor.
+ * a filesystem process must not do: touch its own mount, fill its thread pool, notify on the main thread, exit.
  * argv[3] is JSON (SpySettings). Events go to stdout by write(2), so that they leave before the main thread blocks.
  */
 import { spawn } from "node:child_process";
 import { pbkdf2 } from "node:crypto";
-import { closeSync, stat, statSync, writeSync } from "node:fs";
+import { stat, statSync, writeSync } from "node:fs";
+import { access } from "node:fs/promises";
 import { createInterface } from "node:readline";
 import { OPCODE, opcodeName } from "../../src/fuse/kernel/abi.ts";
 import { DeviceChannel } from "../../src/fuse/kernel/channel.ts";
 import { KernelSession } from "../../src/fuse/kernel/kernel-session.ts";
 import { mountFuse } from "../../src/fuse/kernel/mount-helper.ts";
-import { invalEntry } from "../../src/fuse/kernel/notify.ts";
+import { invalEntry, invalInode } from "../../src/fuse/kernel/notify.ts";
 import type { Receiver } from "../../src/fuse/kernel/reader.ts";
+import { mountAt } from "../../src/fuse/system/mountinfo.ts";
+import { prepareMountpoint } from "../../src/fuse/system/mountpoint.ts";
+import { unmountSession } from "../../src/fuse/system/unmount-path.ts";
 import { silentLogger } from "../../src/observe/log.ts";
+import { deferred } from "../../src/util/abort.ts";
 import { MemoryOperations } from "./memory-operations.ts";
 
 /** What INIT's answer is changed by, and how long the kernel may keep names and attributes, in milliseconds. */
@@ -55,16 +60,30 @@ class SpyChannel extends DeviceChannel {
 
 const operations = new MemoryOperations({ ttlMs: settings.ttlMs ?? 0 });
 const options = { readOnly: false, allowOther: false, defaultPermissions: false, extraOptions: [] };
+await prepareMountpoint(dir, silentLogger());
 const fd = await mountFuse({ ...options, mountpoint: dir, fsname: "spy" });
 const session = new KernelSession({ operations, channel: new SpyChannel(fd), log: silentLogger() });
 await session.ready;
+const device = (await mountAt(dir))?.device;
 say({ event: "mounted" });
 const lines = createInterface({ input: process.stdin });
 void session.closed.then(() => {
-  const opcodes = requests.map(({ op }) => op);
-  say({ event: "closed", destroyed: operations.destroyed, opcodes });
+  say({ event: "closed", destroyed: operations.destroyed, requests });
   lines.close();
 });
+
+const held = deferred<void>();
+
+function notifyOnMainThread(message: Buffer): void {
+  let code: string | undefined;
+  say({ event: "invalidating" });
+  try {
+    writeSync(fd, message);
+  } catch (error) {
+    code = (error as NodeJS.ErrnoException).code;
+  }
+  say({ event: "invalidated", code });
+}
 
 const COMMANDS: Readonly<Record<string, (argument: string) => void>> = {
   requests: () => say({ event: "requests", requests: requests.splice(0) }),
@@ -89,24 +108,35 @@ const COMMANDS: Readonly<Record<string, (argument: string) => void>> = {
   },
   "fill-pool": (count) => {
     for (let n = 0; n < Number(count); n++) {
-      pbkdf2("password", "salt", 400_000, 64, "sha512", () => requests.push({ op: "JOB", pid: 0 }));
+      pbkdf2("password", "salt", 200_000, 64, "sha512", () => requests.push({ op: "JOB", pid: 0 }));
     }
     say({ event: "filled" });
   },
-  "invalidate-on-main-thread": (name) => {
-    say({ event: "invalidating" });
-    let code: string | undefined;
-    try {
-      writeSync(fd, invalEntry(1, name));
-    } catch (error) {
-      code = (error as NodeJS.ErrnoException).code;
-    }
-    say({ event: "invalidated", code });
+  "invalidate-name-on-main-thread": (name) => notifyOnMainThread(invalEntry(1, name)),
+  "invalidate-data-on-main-thread": (name) => notifyOnMainThread(invalInode(operations.poke(name, "text"), 0, 0)),
+  "hold-lookups": () => {
+    const lookup = operations.lookup.bind(operations);
+    operations.lookup = async (...args) => {
+      await held.promise;
+      return lookup(...args);
+    };
+    say({ event: "held" });
   },
-  "close-descriptor": () => {
-    closeSync(fd);
-    say({ event: "closed-descriptor" });
+  "hold-reads": () => {
+    operations.read = () => new Promise(() => {});
+    say({ event: "held" });
   },
+  "let-lookups-go": () => held.resolve(),
+  "need-the-pool": () => {
+    const getattr = operations.getattr.bind(operations);
+    operations.getattr = async (...args) => {
+      await access("/");
+      return getattr(...args);
+    };
+    say({ event: "needed" });
+  },
+  "invalidate-in-the-pool": (name) => session.kernelCache.invalidateEntry(1, name),
+  unmount: () => void unmountSession(dir, device, false, silentLogger()),
   exit: () => {
     process.once("exit", () => say({ event: "exiting" }));
     process.exit(7);

@@ -14,7 +14,7 @@ import { MountProcess } from "./mount-process.ts";
 import type { SpySettings } from "./spy-child.ts";
 
 const CHILD = resolve(import.meta.dirname, "spy-child.ts");
-/** How long a mount may take to answer one stat before it counts as dead-locked, in milliseconds. */
+/** How long a mount may take to answer one stat before it counts as deadlocked, in milliseconds. */
 const NEVER_MS = 2000;
 
 export interface SeenRequest {
@@ -47,21 +47,26 @@ export class Spy {
     return (await this.requests()).map(({ op }) => op);
   }
 
-  /** Whether a stat of the mount, by another process, gets an answer. One that gets none ends with abort(), not by SIGKILL. */
-  answers(): Promise<boolean> {
+  /** Whether a stat of the mount by another process stays without an answer. It ends with abort(), not by SIGKILL. */
+  async isDeadlocked(): Promise<boolean> {
     const child = spawn("stat", [this.dir], { stdio: "ignore", cwd: "/" });
     return new Promise((resolve) => {
-      const timer = setTimeout(() => resolve(false), NEVER_MS);
+      const timer = setTimeout(() => resolve(true), NEVER_MS);
       child.on("exit", () => {
         clearTimeout(timer);
-        resolve(true);
+        resolve(false);
       });
     });
   }
 
   /** Fails every request and ends all waiting (fs/fuse/control.c). */
   async abort(): Promise<void> {
-    await writeFile(join(this.#connection, "abort"), "1");
+    await writeFile(this.control("abort"), "1");
+  }
+
+  /** A file of the connection in fusectl: max_background, congestion_threshold, waiting or abort. */
+  control(name: string): string {
+    return join(this.#connection, name);
   }
 
   threads(): Promise<readonly string[]> {

@@ -9,6 +9,7 @@ import { FsWorker, outcome } from "../support/fs-worker.ts";
 import { EMAIL, mountLibrary } from "../support/mounts.ts";
 import { python } from "../support/process.ts";
 import { testScope } from "../support/scope.ts";
+import { requires } from "../support/transport.ts";
 import { fileOf, serverTree } from "../support/trees.ts";
 
 const shared = useMount();
@@ -41,7 +42,7 @@ describe("special files", () => {
   });
 });
 
-describe("fallocate", () => {
+describe("fallocate", requires("fallocate"), () => {
   // SEMANTICS: "fallocate makes a file longer and reserves nothing; punching holes is answered EOPNOTSUPP."
   it("succeeds where there is no room, which close then says; holes are refused", async () => {
     const scope = testScope();

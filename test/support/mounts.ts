@@ -10,6 +10,7 @@ import type { DevServer } from "../../src/devserver/index.ts";
 import { isMountPoint, lazyUnmount } from "./mountinfo.ts";
 import { eventually, type RunOptions, type RunResult, run } from "./process.ts";
 import { type Scope, tempDir } from "./scope.ts";
+import { transportArguments } from "./transport.ts";
 
 export const MAIN = resolve(import.meta.dirname, "../../dist/cli/main.js");
 export const EMAIL = "test@example.com";
@@ -98,10 +99,10 @@ export function seamount(
   });
 }
 
-/** What `seamount` is told to mount a folder. */
+/** What `seamount` is told to mount a folder, over the transport of the project. */
 export function mountArguments(dir: string, settings: Pick<MountSettings, "library" | "args"> = {}): string[] {
   const library = settings.library === undefined ? [] : ["--library", settings.library];
-  return ["mount", dir, ...library, ...(settings.args ?? [])];
+  return ["mount", dir, ...transportArguments(), ...library, ...(settings.args ?? [])];
 }
 
 class ForegroundMount implements Mounted {

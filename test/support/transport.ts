@@ -21,6 +21,8 @@ declare module "vitest" {
     readonly transport: TransportName;
     /** The folder of the run, in which all temp folders are made. */
     readonly temp: string;
+    /** How long the model test runs unless told otherwise. */
+    readonly modelSeconds: number;
   }
   interface TaskMeta {
     /** Capabilities without which the test is skipped; scripts/count-tests.mjs lists them. */
@@ -33,8 +35,13 @@ const CAPABILITIES: Readonly<Record<TransportName, TransportCapabilities>> = {
   "fuse-native": LIBFUSE_CAPABILITIES,
 };
 
-/** Options of a test or describe block that needs these capabilities: `it("...", requires("separateTimes"), async () => ...)`. */
+/** What every `seamount mount` of a test is told. */
+export const transportArguments = (): readonly string[] => ["--transport", inject("transport")];
+
+/** For what is no test of its own, as the kinds of random operations. */
+export const has = (name: Capability): boolean => CAPABILITIES[inject("transport")][name];
+
+/** Options of a test or describe block that needs these capabilities: `it("...", requires("interrupts"), async () => ...)`. */
 export function requires(...names: readonly Capability[]): TestOptions {
-  const has = CAPABILITIES[inject("transport")];
-  return { skip: names.some((name) => !has[name]), meta: { requires: names } };
+  return { skip: !names.every(has), meta: { requires: names } };
 }

@@ -21,6 +21,15 @@ describe("faults", () => {
     expect(await status(mkdir())).toBe(201);
   });
 
+  it("a fault with `after` lets so many requests of the kind pass first", async () => {
+    test.server.faults.fail("dir", 500, { after: 2, times: 2 });
+    const mkdir = () => test.form(`/api2/repos/${test.library}/dir/?p=/d`, { operation: "mkdir" });
+    const answers = [listing, mkdir, listing, listing, listing, listing].map((request) => () => status(request()));
+    const seen: number[] = [];
+    for (const answer of answers) seen.push(await answer());
+    expect(seen).toEqual([200, 201, 200, 500, 500, 200]);
+  });
+
   it("fail takes a body and headers, and has the real answer's where none are given", async () => {
     const { faults } = test.server;
     faults.fail("*", 503, { body: "busy", headers: { "Retry-After": "7", "content-type": "text/plain" } });

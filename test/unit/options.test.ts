@@ -28,6 +28,7 @@ describe("mount options", () => {
       cacheSize: 256 * 1024 * 1024,
       refreshMs: 5000,
       timeoutMs: 20_000,
+      transport: "auto",
       fuseOptions: [],
     });
     expect(stateDir).toMatch(/\/seamount$/);
@@ -41,6 +42,7 @@ describe("mount options", () => {
   });
 
   it.each([
+    [{ transport: "libfuse" as "auto" }, 'The option "transport" must be one of auto, kernel, fuse-native.'],
     [{ mountpoint: "relative" }, 'The option "mountpoint" must be an absolute path.'],
     [{ mountpoint: "/a\0b" }, 'The option "mountpoint" must be an absolute path.'],
     [{ server: "ftp://example.com" }, 'The option "server" must begin with https:// or http://.'],

@@ -45,6 +45,14 @@ export async function openFdSocket(): Promise<FdSocket> {
   };
 }
 
+/** Whether openFdSocket() will work. */
+export function canReceiveFds(): Promise<boolean> {
+  return loadLibc().then(
+    () => true,
+    () => false,
+  );
+}
+
 /**
  * _exit(2): ends the process with `status` at once, without joining its threads. Returns only where koffi was not loaded,
  * that is, where no socket was opened before.

@@ -1,6 +1,7 @@
 /**
  * Typed reply -> the buffers of one write to /dev/fuse: struct fuse_out_header, then the struct of that reply.
- * Invariant: file data is passed on by reference, never copied together. Called by kernel-session.ts.
+ * Invariants: file data is passed on by reference, never copied together; a reply is written before the next one is encoded, so
+ * that all replies of one size share a buffer. Called by kernel-session.ts.
  */
 import type { AttrReply, EntryReply, OpenReply, Statfs } from "../transport.ts";
 import { SIZE } from "./abi.ts";
@@ -27,7 +28,7 @@ export type Reply =
 /** writev(2) takes IOV_MAX = 1,024 buffers, and a reply must be one write. */
 const MOST_SLICES = 1023;
 
-/** The buffers of the reply to request `unique`. Throws RangeError if a value does not fit its field. */
+/** The buffers of the reply to request `unique`, valid until the next call. Throws RangeError if a value does not fit its field. */
 export function encodeReply(unique: number, reply: Reply): readonly Uint8Array[] {
   switch (reply.kind) {
     case "ok":
@@ -61,9 +62,16 @@ export function encodeReply(unique: number, reply: Reply): readonly Uint8Array[]
   }
 }
 
+/** By the size of the struct after the header, of which there are a few. */
+const messages = new Map<number, Buffer>();
+
 /** A zeroed message of header plus `size` bytes. */
 function message(unique: number, size: number, error = 0): Buffer {
-  const b = Buffer.alloc(SIZE.out_header + size);
+  let b = messages.get(size)?.fill(0);
+  if (b === undefined) {
+    b = Buffer.alloc(SIZE.out_header + size);
+    messages.set(size, b);
+  }
   b.writeUInt32LE(b.length, 0);
   b.writeInt32LE(error, 4);
   writeI64(b, 8, unique);

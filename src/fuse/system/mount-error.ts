@@ -6,9 +6,15 @@
 
 /**
  * fuse-missing: no /dev/fuse or no helper program. permission: /dev/fuse or the mount point is closed to this user.
- * mountpoint: it does not exist, is no directory, or is taken. ffi-missing: koffi is not installed. refused: anything else.
+ * mountpoint: it does not exist, is no directory, or is taken. ffi-missing: koffi is not installed. libfuse-missing: fuse-native or libfuse 2 is not installed. refused: anything else.
  */
-export type MountErrorReason = "fuse-missing" | "permission" | "mountpoint" | "ffi-missing" | "refused";
+export type MountErrorReason =
+  | "fuse-missing"
+  | "permission"
+  | "mountpoint"
+  | "ffi-missing"
+  | "libfuse-missing"
+  | "refused";
 
 export class MountError extends Error {
   override readonly name = "MountError";

@@ -1,0 +1,39 @@
+/**
+ * Which transport carries a mount: the one that the user names, or for "auto" the kernel transport where it can mount, else fuse-native
+ * where that is installed. Invariant: nothing of a transport is loaded before it is chosen. Called by mount.ts.
+ */
+import { whatKernelTransportLacks } from "./fuse/kernel/kernel-means.ts";
+import type { Transport } from "./fuse/transport.ts";
+import type { ResolvedMountOptions } from "./options.ts";
+
+export interface TransportChoice {
+  readonly name: "kernel" | "fuse-native";
+  /** Why, as a clause: "asked for", "root can mount", ... */
+  readonly reason: string;
+  readonly load: () => Promise<Transport>;
+}
+
+const kernel = async () => (await import("./fuse/kernel/kernel-transport.ts")).kernelTransport;
+const libfuse = async () => (await import("./fuse/libfuse/libfuse-transport.ts")).libfuseTransport;
+
+export async function chooseTransport(wanted: ResolvedMountOptions["transport"]): Promise<TransportChoice> {
+  if (wanted === "kernel") return { name: wanted, reason: "it was asked for", load: kernel };
+  if (wanted === "fuse-native") return { name: wanted, reason: "it was asked for", load: libfuse };
+  const lack = await whatKernelTransportLacks();
+  if (lack === undefined) return { name: "kernel", reason: "this user can mount with it", load: kernel };
+  if (await canLoadLibfuse()) {
+    return { name: "fuse-native", reason: `the kernel transport cannot mount: ${lack}`, load: libfuse };
+  }
+  // Its own error says best what to install.
+  return { name: "kernel", reason: `neither can mount here: ${lack}, and fuse-native is not installed`, load: kernel };
+}
+
+async function canLoadLibfuse(): Promise<boolean> {
+  const { loadBinding } = await import("./fuse/libfuse/native-binding.ts");
+  try {
+    loadBinding();
+    return true;
+  } catch {
+    return false;
+  }
+}

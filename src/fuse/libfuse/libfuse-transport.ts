@@ -1,0 +1,87 @@
+/**
+ * The transport through libfuse 2 and the addon of fuse-native: checks the mount point, mounts, hands out the Session.
+ * Invariants: when it resolves the kernel has accepted the mount; after mounting this process never touches the mount point;
+ * unmounting goes through the same helpers as everywhere, never through a shell. Called by mount.ts through the Transport type.
+ */
+import { access, constants } from "node:fs/promises";
+import { abortConnection } from "../system/connection.ts";
+import { MountError } from "../system/mount-error.ts";
+import { mountAt, SEAMOUNT_TYPE } from "../system/mountinfo.ts";
+import { prepareMountpoint } from "../system/mountpoint.ts";
+import { helperMissing, isRoot, runFusermount, unmountPath, unmountSession } from "../system/unmount-path.ts";
+import type { OpContext, Session, Transport } from "../transport.ts";
+import { LIBFUSE_CAPABILITIES } from "./libfuse-capabilities.ts";
+import { libfuseOptions } from "./libfuse-options.ts";
+import { LibfuseSession } from "./libfuse-session.ts";
+import { loadBinding } from "./native-binding.ts";
+import { ROOT_INO } from "./path-resolver.ts";
+
+export const libfuseTransport: Transport = async (operations, options) => {
+  const { log } = options;
+  const binding = loadBinding();
+  const mountpoint = await prepareMountpoint(options.mountpoint, log);
+  await checkMeans();
+  // libfuse has one lifetime for everything: that of the root.
+  const { attrTtlMs } = await operations.getattr(NOBODY, ROOT_INO, undefined);
+  const words = libfuseOptions(
+    { ...options, mountpoint },
+    { ttlMs: attrTtlMs, negativeTtlMs: operations.negativeTtlMs },
+  );
+  const session = new LibfuseSession({ operations, binding, log });
+  const before = (await mountAt(mountpoint))?.device;
+  try {
+    session.mount(mountpoint, words);
+    await session.ready;
+    await checkType(mountpoint, before);
+  } catch (cause) {
+    if ((await mountAt(mountpoint))?.device !== before) await unmountPath(mountpoint, { lazy: true }).catch(() => {});
+    throw cause instanceof MountError ? cause : refused(mountpoint, cause);
+  }
+  const device = (await mountAt(mountpoint))?.device;
+  return {
+    capabilities: LIBFUSE_CAPABILITIES,
+    // libfuse 2 could tell the kernel, but fuse-native has no way to ask it to.
+    kernelCache: { invalidateEntry: () => {}, invalidateInode: () => {} },
+    closed: session.closed,
+    unmount: ({ lazy = false } = {}) => unmountSession(mountpoint, device, lazy, log),
+    abort: () => {
+      if (session.ended) return;
+      session.stop();
+      if (device === undefined || !abortConnection(device)) {
+        log.warn("the connection cannot be aborted (no fusectl); it ends when the last file on it is closed");
+      }
+      unmountSession(mountpoint, device, true, log).catch((error: unknown) => {
+        log.warn({ err: error }, "unmounting after an abort failed");
+      });
+    },
+  } satisfies Session;
+};
+
+const NOBODY: OpContext = { pid: 0, uid: 0, gid: 0, signal: new AbortController().signal };
+
+/** What libfuse would say on the standard error only. */
+async function checkMeans(): Promise<void> {
+  await access("/dev/fuse", constants.R_OK | constants.W_OK).catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code === "EACCES") {
+      const message = "/dev/fuse must be readable and writable for you (chmod 0666 /dev/fuse).";
+      throw new MountError("permission", message, { cause });
+    }
+    const message =
+      "/dev/fuse cannot be opened. Load the kernel module (modprobe fuse) or give the container the device.";
+    throw new MountError("fuse-missing", message, { cause });
+  });
+  if (!isRoot() && (await runFusermount(["-V"])) === undefined) throw helperMissing("fusermount");
+}
+
+/** When fusermount refuses an option, libfuse mounts a second time without the type; such a mount is not recognised as ours. */
+async function checkType(mountpoint: string, before: string | undefined): Promise<void> {
+  const mount = await mountAt(mountpoint);
+  if (mount === undefined || mount.device === before) throw refused(mountpoint, "it is not mounted");
+  if (mount.type !== SEAMOUNT_TYPE) throw refused(mountpoint, `it was mounted as ${mount.type}`);
+}
+
+function refused(mountpoint: string, cause: unknown): MountError {
+  const why = cause instanceof Error ? cause.message : String(cause);
+  const message = `Mounting at ${mountpoint} through libfuse 2 failed: ${why}. libfuse's own message is on the standard error.`;
+  return new MountError("refused", message, { cause });
+}

@@ -1,0 +1,72 @@
+/**
+ * Storing through a link to the file server: the link is renewed when it is refused, the request repeated as retry() allows.
+ * Invariant: when the outcome of a request stays unknown, its paths are remembered as uncertain, so that the next put of them
+ * looks first. Called by library-put.ts and library-put-group.ts.
+ */
+import type { Context } from "./context.ts";
+import { getAccountInfo } from "./endpoints.ts";
+import type { ChangeTarget } from "./endpoints-change.ts";
+import { SeafileError } from "./errors.ts";
+import { isRefusedLink } from "./reader.ts";
+import { retry } from "./retry.ts";
+
+export interface Storing<T> {
+  readonly use: "upload" | "update";
+  /** Bytes of content of one request. */
+  readonly size: number;
+  /** What is not yet known to be stored. */
+  paths(): readonly string[];
+  /** What became of a request whose answer was lost; undefined: not stored, or not all of it. */
+  settle(): Promise<T | undefined>;
+  post(link: string): Promise<T>;
+}
+
+export function uncertainKey(at: ChangeTarget, path: string): string {
+  return `${at.library} ${path}`;
+}
+
+/** Repeats as retry() allows; the link is renewed once when the file server refuses it. */
+export async function throughLink<T>(context: Context, at: ChangeTarget, storing: Storing<T>): Promise<T> {
+  const { policy, log, links, uncertain } = context;
+  const { signal } = at;
+  for (let renewed = false; ; renewed = true) {
+    const lease = await links.store(storing.use, at.library, signal);
+    const request = () => storing.post(lease.link).catch((error) => explainCut(at, storing.size, error));
+    const paths = storing.paths();
+    try {
+      const stored = await retry({ policy, log, signal, settle: () => storing.settle() }, request);
+      for (const path of paths) uncertain.delete(uncertainKey(at, path));
+      return stored;
+    } catch (error) {
+      if (!(error instanceof SeafileError && error.unapplied)) {
+        for (const path of storing.paths()) uncertain.add(uncertainKey(at, path));
+      }
+      if (!isRefusedLink(error) || renewed) throw error;
+      links.drop(lease);
+    }
+  }
+}
+
+/** So much fits into socket buffers, and is sent whole before a connection can break under it. */
+const SENT_AT_ONCE = 64 * 1024;
+
+/**
+ * From 13 on servers refuse by Content-Length and close the connection while the body is still being sent, so that their
+ * 443 may get lost on the way (server/upload-file.c): the account is asked whether the quota was the reason.
+ */
+export async function explainCut(at: ChangeTarget, size: number, error: unknown): Promise<never> {
+  if (
+    at.own &&
+    size > SENT_AT_ONCE &&
+    error instanceof SeafileError &&
+    error.kind === "unreachable" &&
+    error.unapplied
+  ) {
+    const account = await getAccountInfo(at.http, at.signal).catch(() => undefined);
+    if (account !== undefined && account.total > 0 && account.usage + size >= account.total) {
+      const message = `Storing failed: ${size} bytes do not fit into the account's quota.`;
+      throw new SeafileError("quota", message, { cause: error, unapplied: true });
+    }
+  }
+  throw error;
+}
