@@ -34,7 +34,7 @@ export const SEED_MAX = 16 * 1024 * 1024;
 /** Background retries of files that could not be stored: first and longest pause. */
 export const RETRY_FIRST_MS = 2_000;
 export const RETRY_MAX_MS = 60_000;
-/** Pause before what the server refused for a reason (quota, permission ...) is tried again. */
+/** Longest pause before what the server refused for a reason (quota, permission ...) is tried again. */
 export const HELD_RETRY_MS = 60_000;
 /** How many batches are sent at the same time, how many changes are in one, and how many bytes. */
 export const PARALLEL_COMMITS = 4;

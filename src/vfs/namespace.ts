@@ -255,7 +255,11 @@ export class Namespace {
   async #replace(source: FileInode, to: Place, target: FileInode, signal: AbortSignal | undefined): Promise<void> {
     const from = { dir: source.parent!, name: source.name, path: pathOf(source) };
     const wasClean = !isUnstored(source);
-    const entry = await this.#commits.upload(source, joinPath(pathOf(to.dir), to.name), target, signal);
+    const path = joinPath(pathOf(to.dir), to.name);
+    const entry = await this.#commits.upload(source, path, target, signal).catch(async (error: unknown) => {
+      if (wasClean) await this.#commits.uploaded(source);
+      throw error;
+    });
     this.#directories.added(to.dir, entry);
     try {
       await this.#apply(from.dir, { op: "remove", path: from.path, kind: "file" }, signal);

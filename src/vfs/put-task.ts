@@ -11,7 +11,7 @@ import type { Change, ObjectId, RemoteEntry } from "../seafile/types.ts";
 import { joinPath, splitPath } from "../util/paths.ts";
 import { now } from "../util/timespec.ts";
 import type { Backlog } from "../writeback/backlog.ts";
-import { type Attempt, type AttemptResult, isAbort, type Task } from "../writeback/committer.ts";
+import type { Attempt, AttemptResult, Task } from "../writeback/committer.ts";
 import { conflictName } from "../writeback/conflict.ts";
 import type { DirtyFile } from "../writeback/dirty-file.ts";
 import type { Directories } from "./directory.ts";
@@ -195,8 +195,7 @@ export class PutTask implements Task {
     if (!isOpen) throw error;
     // The answer may have been lost after the server stored the file.
     if (base === null && this.#aside === undefined) inode.perhapsStored = true;
-    if (!isAbort(error) || content.size <= SMALL)
-      await this.#rememberAttempt(content).catch((cause: unknown) => log.debug({ err: cause }, "unidentified upload"));
+    await this.#rememberAttempt(content).catch((cause: unknown) => log.debug({ err: cause }, "unidentified upload"));
     if (inode.sealed !== undefined && inode.attempted !== undefined)
       backlog.placed(inode.sealed, pathOf(inode), inode.baseId, inode.attempted);
     throw error;

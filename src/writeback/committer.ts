@@ -69,7 +69,7 @@ export interface CommitterOptions {
   readonly parallel: number;
   readonly retryFirstMs: number;
   readonly retryMaxMs: number;
-  /** Pause before a held task is tried again: its cause may have gone away. */
+  /** Longest pause before a held task is tried again: its cause may have gone away. */
   readonly heldMs: number;
   readonly batchMax: number;
   readonly batchBytes: number;
@@ -158,7 +158,13 @@ export class Committer {
     if (entry.state.state === "uploading") entry.rescheduled = 0;
     else entry.state = { state: "waiting", at: 0 };
     this.#pump();
-    await raceAbort(outcome.promise, signal);
+    try {
+      await raceAbort(outcome.promise, signal);
+    } catch (error) {
+      // Who waited has given up: a server that does not answer need not be waited for.
+      if (signal?.aborted && withdraw(entry, outcome) === 0) this.interrupt(task);
+      throw error;
+    }
   }
 
   /** The task is not wanted any more. An attempt under way is broken off; `finish` of it is still called. */
@@ -382,9 +388,9 @@ export class Committer {
   #afterFailure({ attempts }: Entry, error: unknown): TaskState {
     const because = error instanceof Error ? error.message : String(error);
     const reason = error instanceof SeafileError ? HELD[error.kind] : undefined;
-    if (reason !== undefined) return { state: "held", at: Date.now() + this.#options.heldMs, reason, because };
-    const pause = Math.min(this.#options.retryMaxMs, this.#options.retryFirstMs * 2 ** Math.min(20, attempts - 1));
-    return { state: "retrying", at: Date.now() + pause, because };
+    const longest = reason === undefined ? this.#options.retryMaxMs : this.#options.heldMs;
+    const at = Date.now() + Math.min(longest, this.#options.retryFirstMs * 2 ** Math.min(20, attempts - 1));
+    return reason === undefined ? { state: "retrying", at, because } : { state: "held", at, reason, because };
   }
 
   #say({ task, attempts, state }: Entry, error: unknown): void {
@@ -419,6 +425,15 @@ async function applyAll(library: Library, changes: readonly Change[], signal: Ab
   } catch (error) {
     return changes.map(() => ({ ok: false, error }));
   }
+}
+
+/** Answers how many still wait. */
+function withdraw({ current, next }: Entry, outcome: Deferred<void>): number {
+  for (const waiters of [current, next]) {
+    const at = waiters.indexOf(outcome);
+    if (at >= 0) waiters.splice(at, 1);
+  }
+  return current.length + next.length;
 }
 
 export function isAbort(error: unknown): boolean {
