@@ -79,12 +79,13 @@ describe.runIf(IS_ROOT)("where mounting is not possible", () => {
     expect(event["message"]).toContain("chmod 0666 /dev/fuse");
   });
 
-  it("with a fusermount3 that is not setuid root", async () => {
+  it("with a fusermount3 that is not setuid root, or may not become so (no_new_privs)", async () => {
     const setup =
       'cp /usr/bin/fusermount3 "$WORK" && chmod 755 "$WORK/fusermount3" && mount --bind "$WORK/fusermount3" /usr/bin/fusermount3';
-    const event = await failure(setup, AS_USER);
-    expect(event).toMatchObject({ reason: "permission" });
-    expect(event["message"]).toContain("mount failed: Operation not permitted");
+    for (const event of [await failure(setup, AS_USER), await failure("", [...AS_USER, "--no-new-privs"])]) {
+      expect(event).toMatchObject({ reason: "permission" });
+      expect(event["message"]).toContain("mount failed: Operation not permitted");
+    }
   });
 
   it("as root without CAP_SYS_ADMIN, as in a container without privileges", async () => {
