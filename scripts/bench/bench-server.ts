@@ -26,8 +26,8 @@ export class BenchServer {
     this.ttlMs = ttlMs;
     this.mountpoint = join(folder, `${name}-${ttlMs}`);
     mkdirSync(this.mountpoint);
-    const script = join(import.meta.dirname, "serve.ts");
-    this.#child = spawn(process.execPath, ["--import", "tsx", script, name, this.mountpoint, String(ttlMs)], {
+    const script = join(import.meta.dirname, "serve.js");
+    this.#child = spawn(process.execPath, [script, name, this.mountpoint, String(ttlMs)], {
       stdio: ["pipe", "pipe", "inherit"],
     });
     this.#child.stdin!.on("error", () => {});

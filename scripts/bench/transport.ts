@@ -12,6 +12,9 @@ import { BenchServer } from "./bench-server.ts";
 import { ROWS, type Row } from "./rows.ts";
 import { TRANSPORTS, type TransportName } from "./transports.ts";
 
+/** This file runs as scripts/bench/dist/scripts/bench/transport.js. */
+const DRIVER = join(import.meta.dirname, "../../../driver.py");
+
 interface Measurement {
   readonly row: string;
   readonly unit: string;
@@ -79,13 +82,7 @@ async function measure(row: Row, transport: TransportName, round: number): Promi
   const server = servers.find(({ name, ttlMs }) => name === transport && ttlMs === row.ttlMs)!;
   const { stdout } = await promisify(execFile)(
     "/usr/bin/env",
-    [
-      "python3",
-      join(import.meta.dirname, "driver.py"),
-      row.work,
-      join(server.mountpoint, row.path(round)),
-      `${row.count}`,
-    ],
+    ["python3", DRIVER, row.work, join(server.mountpoint, row.path(round)), `${row.count}`],
     { cwd: "/", signal: interrupted.signal, killSignal: "SIGKILL" },
   );
   return (row.count * row.unitsPerStep) / Number(stdout);

@@ -19,9 +19,9 @@ export async function runInBackground(): Promise<ExitCode> {
   let isReady = false;
   try {
     const code = await serveMount({ ...options, log }, ["SIGINT", "SIGTERM"], {
-      ready: () => {
+      ready: (transport) => {
         isReady = true;
-        if (process.connected) process.send?.({ kind: "ready" } satisfies Answer, () => disconnect());
+        if (process.connected) process.send?.({ kind: "ready", transport } satisfies Answer, () => disconnect());
         else process.kill(process.pid, "SIGTERM"); // Whoever asked for the mount is gone.
       },
       tell: (line) => log.warn(line),

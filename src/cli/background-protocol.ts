@@ -19,5 +19,5 @@ export interface BackgroundMount {
 }
 
 export type Answer =
-  | { readonly kind: "ready" }
+  | { readonly kind: "ready"; readonly transport: string }
   | { readonly kind: "failed"; readonly exitCode: ExitCode; readonly sentence: string };

@@ -10,15 +10,15 @@ import { type Answer, BACKGROUND_MARK, type BackgroundMount } from "./background
 import { CliError, EXIT } from "./exit-codes.ts";
 import { ensurePrivateDir } from "./paths.ts";
 
-/** Starts the mount and resolves with the process id when it is ready. Throws the CliError that the process reports. */
-export async function startInBackground(job: BackgroundMount): Promise<number> {
+/** Starts the mount and resolves with its Mount.transport when it is ready. Throws the CliError that the process reports. */
+export async function startInBackground(job: BackgroundMount): Promise<string> {
   const child = spawnDetached(job.logFile);
   const stop = () => child.kill("SIGTERM");
   process.on("SIGINT", stop).on("SIGTERM", stop);
   try {
     const answer = await answerOf(child, job);
     if (answer.kind === "failed") throw new CliError(answer.exitCode, answer.sentence);
-    return child.pid!;
+    return answer.transport;
   } finally {
     process.off("SIGINT", stop).off("SIGTERM", stop);
     if (child.connected) child.disconnect();

@@ -15,8 +15,8 @@ import { reportEnd } from "./mount-end.ts";
 import { type MountEnd, type RecordFile, writeRecord } from "./mount-record.ts";
 
 export interface MountEvents {
-  /** The mount works from now on. */
-  ready(): void;
+  /** The mount works from now on, carried by `transport` (Mount.transport). */
+  ready(transport: string): void;
   /** A remark for whoever watches the terminal or reads the log. */
   tell(line: string): void;
 }
@@ -62,7 +62,7 @@ async function untilClosed({ mounted, control, ending, events, log }: Serving): 
   const record = tryToRecord(mounted.mountpoint, socket?.path, events);
   let end: MountEnd = { unstored: [] };
   try {
-    events.ready();
+    events.ready(mounted.transport);
     ending.attach(mounted);
     end = await mounted.closed;
     return end;

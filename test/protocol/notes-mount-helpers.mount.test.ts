@@ -25,6 +25,23 @@ const childArguments = (dir: string, options = {}) => [
   JSON.stringify(options),
 ];
 
+/**
+ * Runs a shell script and then its arguments in a mount namespace of their own. Copies of the FUSE mounts of tests that run at the
+ * same time are removed from it first, all but $KEEP: they would keep those mounts alive.
+ */
+const inNamespace = (script: string) => [
+  "unshare",
+  "-m",
+  "sh",
+  "-ec",
+  `grep -F " - fuse." /proc/self/mountinfo | cut -d " " -f 5 | grep -vxF "\${KEEP:-/}" | while read -r copy; do
+  umount -i -c -l "$copy" || true
+done 2> /dev/null
+${script}
+exec "$@"`,
+  "sh",
+];
+
 /** /dev with the two devices that Node needs, and no /dev/fuse. */
 const BARE_DEV =
   "mount -t tmpfs -o mode=755 none /dev && mknod -m 666 /dev/null c 1 3 && mknod -m 666 /dev/urandom c 1 9";
@@ -50,10 +67,8 @@ describe.runIf(IS_ROOT)("where mounting is not possible", () => {
 
   /** Mounts after `setup`, a script that sees the work folder as $WORK: the event "failed". */
   async function failure(setup: string, prefix: readonly string[], at = dir, options = {}): Promise<ChildEvent> {
-    const child = [...prefix, ...childArguments(at, options)];
-    const result = await run("unshare", ["-m", "sh", "-ec", `${setup}\nexec "$@"`, "sh", ...child], {
-      env: { WORK: work, HOME: work, TSX_DISABLE_CACHE: "1" },
-    });
+    const [program = "", ...args] = [...inNamespace(setup), ...prefix, ...childArguments(at, options)];
+    const result = await run(program, args, { env: { WORK: work, HOME: work, TSX_DISABLE_CACHE: "1" } });
     const line = result.stdout.split("\n").find((text) => text.startsWith("{"));
     if (line === undefined) throw new Error(`the mount said nothing\n${result.stderr}`);
     return JSON.parse(line) as ChildEvent;
@@ -79,12 +94,13 @@ describe.runIf(IS_ROOT)("where mounting is not possible", () => {
     expect(event["message"]).toContain("chmod 0666 /dev/fuse");
   });
 
-  it("with a fusermount3 that is not setuid root", async () => {
+  it("with a fusermount3 that is not setuid root, or may not become so (no_new_privs)", async () => {
     const setup =
       'cp /usr/bin/fusermount3 "$WORK" && chmod 755 "$WORK/fusermount3" && mount --bind "$WORK/fusermount3" /usr/bin/fusermount3';
-    const event = await failure(setup, AS_USER);
-    expect(event).toMatchObject({ reason: "permission" });
-    expect(event["message"]).toContain("mount failed: Operation not permitted");
+    for (const event of [await failure(setup, AS_USER), await failure("", [...AS_USER, "--no-new-privs"])]) {
+      expect(event).toMatchObject({ reason: "permission" });
+      expect(event["message"]).toContain("mount failed: Operation not permitted");
+    }
   });
 
   it("as root without CAP_SYS_ADMIN, as in a container without privileges", async () => {
@@ -132,7 +148,7 @@ describe.runIf(IS_ROOT)("a mount and the namespaces around it", () => {
 
   it("lives on in another mount namespace that was made from this one, after it is unmounted here", async () => {
     const mount = await mounted(testScope());
-    const holder = await newNamespace(testScope());
+    const holder = await newNamespace(testScope(), mount.dir);
     await ok("umount", [mount.dir]);
     expect(await isListed(mount.dir)).toBe(false);
     expect((await run("grep", ["-c", mount.dir, `/proc/${holder.pid}/mountinfo`])).stdout).toBe("1\n");
@@ -146,7 +162,7 @@ describe.runIf(IS_ROOT)("a mount and the namespaces around it", () => {
 
   it("needs no privileges in a user namespace, as in a rootless container, if /dev/fuse is there", async () => {
     const dir = await makeMountPoint(testScope(), NOBODY);
-    const { mount, pid } = await startIn(testScope(), dir, ["unshare", "-Urm"], NOBODY);
+    const { mount, pid } = await startIn(testScope(), dir, [...inNamespace(""), ...AS_USER, "unshare", "-Urm"]);
     const inside = ["-t", String(pid), "-U", "-m", "-S", "0", "-G", "0"];
     await ok("nsenter", [...inside, "touch", join(dir, "file")]);
     expect(await mount.calls()).toContain("create file");
@@ -160,8 +176,8 @@ describe.runIf(IS_ROOT)("a mount and the namespaces around it", () => {
     await chmod(etc, 0o755);
     await ok("cp", ["/etc/passwd", etc]);
     const dir = await makeMountPoint(testScope(), NOBODY);
-    const withoutMtab = ["unshare", "-m", "sh", "-ec", 'mount --bind "$0" /etc; exec "$@"', etc, ...AS_USER];
-    const { mount } = await startIn(testScope(), dir, withoutMtab);
+    const withoutMtab = inNamespace(`mount --bind '${etc}' /etc`);
+    const { mount } = await startIn(testScope(), dir, [...withoutMtab, ...AS_USER]);
     expect((await mount.ask("unmount", "refused"))["message"]).toContain("failed to open /etc/mtab");
   });
 
@@ -185,10 +201,9 @@ describe.runIf(IS_ROOT)("a mount and the namespaces around it", () => {
 });
 
 /** A mount whose process is started by `prefix`, a program that sets namespaces or ids and then executes its arguments. */
-async function startIn(scope: Scope, dir: string, prefix: readonly string[], uid?: number) {
+async function startIn(scope: Scope, dir: string, prefix: readonly string[]) {
   const [program = "", ...args] = [...prefix, ...childArguments(dir)];
   const child = spawn(program, args, {
-    ...(uid === undefined ? {} : { uid, gid: uid }),
     env: { PATH: process.env["PATH"], HOME: dir, TSX_DISABLE_CACHE: "1" },
     stdio: ["pipe", "pipe", "pipe"],
     cwd: "/",
@@ -199,9 +214,14 @@ async function startIn(scope: Scope, dir: string, prefix: readonly string[], uid
   return { mount, pid: child.pid! };
 }
 
-/** A process with a private copy of all mounts. */
-async function newNamespace(scope: Scope): Promise<{ readonly pid: number; end(): void }> {
-  const child = spawn("unshare", ["-m", "cat"], { stdio: ["pipe", "pipe", "inherit"], cwd: "/" });
+/** A process in a mount namespace with a copy of the mount at `dir`. */
+async function newNamespace(scope: Scope, dir: string): Promise<{ readonly pid: number; end(): void }> {
+  const [program = "", ...args] = [...inNamespace(""), "cat"];
+  const child = spawn(program, args, {
+    env: { ...process.env, KEEP: dir },
+    stdio: ["pipe", "pipe", "inherit"],
+    cwd: "/",
+  });
   scope.defer(async () => child.kill("SIGKILL"));
   child.stdin.write("ready\n");
   await new Promise((resolve) => child.stdout.once("data", resolve));

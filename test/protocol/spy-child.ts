@@ -108,7 +108,7 @@ const COMMANDS: Readonly<Record<string, (argument: string) => void>> = {
   },
   "fill-pool": (count) => {
     for (let n = 0; n < Number(count); n++) {
-      pbkdf2("password", "salt", 200_000, 64, "sha512", () => requests.push({ op: "JOB", pid: 0 }));
+      pbkdf2("password", "salt", 50_000, 64, "sha512", () => requests.push({ op: "JOB", pid: 0 }));
     }
     say({ event: "filled" });
   },

@@ -75,18 +75,20 @@ export const mountCommand: CommandModule<object, Args> = {
     const options = { ...fromCredentials(credentials), ...flags, mountpoint } satisfies MountOptions;
     await check(options);
     const name = options.library ?? new URL(options.server).host;
-    const ready = () => say(`${name} mounted on ${mountpoint}`);
+    const ready = (transport: string) => {
+      say(`${name} mounted on ${mountpoint}`);
+      if (args.verbose) remark(`transport ${transport}`);
+    };
     const slow = setTimeout(() => remarkOnTerminal(`Waiting for ${options.server} ...`), SLOW_MS).unref();
     if (args.foreground) {
-      process.exitCode = await runHere(options, args, () => {
+      process.exitCode = await runHere(options, args, (transport) => {
         clearTimeout(slow);
-        ready();
+        ready(transport);
       });
       return;
     }
     const logFile = args.logFile === undefined ? logFileOf(mountpoint) : resolve(args.logFile);
-    await startInBackground({ options, verbose: args.verbose === true, logFile });
-    ready();
+    ready(await startInBackground({ options, verbose: args.verbose === true, logFile }));
   },
 };
 
@@ -99,7 +101,7 @@ async function check(options: MountOptions): Promise<void> {
   }
 }
 
-async function runHere(options: MountOptions, args: Args, ready: () => void) {
+async function runHere(options: MountOptions, args: Args, ready: (transport: string) => void) {
   const { createLogger } = await import("../../observe/log.ts");
   const { serveMount } = await import("../serve-mount.ts");
   const quiet = args.logFile === undefined ? "warn" : "info";

@@ -5,18 +5,20 @@
  */
 import type { Dirent, DirSink, EntryReply } from "../transport.ts";
 import { S_IFDIR, S_IFREG, SIZE } from "./abi.ts";
-import { writeEntryOut, writeI64 } from "./structs.ts";
+import { viewOf, writeEntryOut, writeI64 } from "./structs.ts";
 
 const DT = { file: S_IFREG >> 12, dir: S_IFDIR >> 12 } as const;
 
 export class DirBuffer implements DirSink {
   readonly #buffer: Buffer;
+  readonly #view: DataView;
   readonly #plus: boolean;
   #used = 0;
 
   /** `size` bytes at most, as the kernel asked. */
   constructor(size: number, plus: boolean) {
-    this.#buffer = Buffer.allocUnsafe(size);
+    this.#buffer = Buffer.alloc(size);
+    this.#view = viewOf(this.#buffer);
     this.#plus = plus;
   }
 
@@ -26,16 +28,21 @@ export class DirBuffer implements DirSink {
     const length = Buffer.byteLength(entry.name);
     const next = this.#used + ((room + length + 7) & ~7);
     if (next > this.#buffer.length) return false;
-    const b = this.#buffer.fill(0, this.#used, next);
-    if (this.#plus && plus !== undefined) writeEntryOut(b, this.#used, plus);
+    if (this.#plus && plus !== undefined) writeEntryOut(this.#view, this.#used, plus);
     const at = this.#used + entryOut;
-    writeI64(b, at, entry.ino);
-    writeI64(b, at + 8, entry.offset);
-    b.writeUInt32LE(length, at + 16);
-    b.writeUInt32LE(DT[entry.kind], at + 20);
-    b.write(entry.name, at + SIZE.dirent, "utf8");
+    writeI64(this.#view, at, entry.ino);
+    writeI64(this.#view, at + 8, entry.offset);
+    this.#view.setUint32(at + 16, length, true);
+    this.#view.setUint32(at + 20, DT[entry.kind], true);
+    this.#write(entry.name, at + SIZE.dirent, length);
     this.#used = next;
     return true;
+  }
+
+  /** `length` is that of the name in UTF-8. Most names are ASCII and too short to be worth a call of native code. */
+  #write(name: string, at: number, length: number): void {
+    if (length !== name.length) this.#buffer.write(name, at, "utf8");
+    else for (let i = 0; i < length; i++) this.#buffer[at + i] = name.charCodeAt(i);
   }
 
   /** What was taken so far; empty means the end of the directory. */

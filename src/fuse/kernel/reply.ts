@@ -6,7 +6,15 @@
 import type { AttrReply, EntryReply, OpenReply, Statfs } from "../transport.ts";
 import { SIZE } from "./abi.ts";
 import type { InitOut } from "./init.ts";
-import { writeAttrOut, writeEntryOut, writeI64, writeNegativeEntry, writeOpenOut } from "./structs.ts";
+import {
+  viewOf,
+  writeAttrOut,
+  writeEntryOut,
+  writeI64,
+  writeNegativeEntry,
+  writeOpenOut,
+  writeU32,
+} from "./structs.ts";
 
 export type Reply =
   /** Success without a value. */
@@ -32,86 +40,95 @@ const MOST_SLICES = 1023;
 export function encodeReply(unique: number, reply: Reply): readonly Uint8Array[] {
   switch (reply.kind) {
     case "ok":
-      return [message(unique, 0)];
+      return [message(unique, 0).bytes];
     case "error":
-      return [message(unique, 0, -reply.errno)];
+      return [message(unique, 0, -reply.errno).bytes];
     case "data":
       return withData(unique, reply.slices);
     case "negative-entry":
-      return [fixed(unique, SIZE.entry_out, (b, at) => writeNegativeEntry(b, at, reply.ttlMs))];
+      return [fixed(unique, SIZE.entry_out, (v, at) => writeNegativeEntry(v, at, reply.ttlMs))];
     case "entry":
-      return [fixed(unique, SIZE.entry_out, (b, at) => writeEntryOut(b, at, reply.entry))];
+      return [fixed(unique, SIZE.entry_out, (v, at) => writeEntryOut(v, at, reply.entry))];
     case "attr":
-      return [fixed(unique, SIZE.attr_out, (b, at) => writeAttrOut(b, at, reply.attr))];
+      return [fixed(unique, SIZE.attr_out, (v, at) => writeAttrOut(v, at, reply.attr))];
     case "open":
-      return [fixed(unique, SIZE.open_out, (b, at) => writeOpenOut(b, at, reply.open))];
+      return [fixed(unique, SIZE.open_out, (v, at) => writeOpenOut(v, at, reply.open))];
     case "create":
       return [
-        fixed(unique, SIZE.entry_out + SIZE.open_out, (b, at) => {
-          writeEntryOut(b, at, reply.entry);
-          writeOpenOut(b, at + SIZE.entry_out, reply.open);
+        fixed(unique, SIZE.entry_out + SIZE.open_out, (v, at) => {
+          writeEntryOut(v, at, reply.entry);
+          writeOpenOut(v, at + SIZE.entry_out, reply.open);
         }),
       ];
     case "written":
     case "xattr-size":
-      return [fixed(unique, SIZE.write_out, (b, at) => b.writeUInt32LE(reply.size, at))];
+      return [fixed(unique, SIZE.write_out, (v, at) => writeU32(v, at, reply.size))];
     case "statfs":
-      return [fixed(unique, SIZE.statfs_out, (b, at) => writeStatfs(b, at, reply.statfs))];
+      return [fixed(unique, SIZE.statfs_out, (v, at) => writeStatfs(v, at, reply.statfs))];
     case "init":
-      return [fixed(unique, SIZE.init_out, (b, at) => writeInit(b, at, reply.init))];
+      return [fixed(unique, SIZE.init_out, (v, at) => writeInit(v, at, reply.init))];
   }
+}
+
+interface Message {
+  readonly bytes: Buffer;
+  readonly view: DataView;
 }
 
 /** By the size of the struct after the header, of which there are a few. */
-const messages = new Map<number, Buffer>();
+const messages = new Map<number, Message>();
 
 /** A zeroed message of header plus `size` bytes. */
-function message(unique: number, size: number, error = 0): Buffer {
-  let b = messages.get(size)?.fill(0);
-  if (b === undefined) {
-    b = Buffer.alloc(SIZE.out_header + size);
-    messages.set(size, b);
-  }
-  b.writeUInt32LE(b.length, 0);
-  b.writeInt32LE(error, 4);
-  writeI64(b, 8, unique);
-  return b;
+function message(unique: number, size: number, error = 0): Message {
+  const message = messages.get(size) ?? newMessage(size);
+  message.bytes.fill(0);
+  writeU32(message.view, 0, message.bytes.length);
+  message.view.setInt32(4, error, true);
+  writeI64(message.view, 8, unique);
+  return message;
 }
 
-function fixed(unique: number, size: number, write: (b: Buffer, at: number) => void): Buffer {
-  const b = message(unique, size);
-  write(b, SIZE.out_header);
-  return b;
+function newMessage(size: number): Message {
+  const bytes = Buffer.alloc(SIZE.out_header + size);
+  const message = { bytes, view: viewOf(bytes) };
+  messages.set(size, message);
+  return message;
+}
+
+function fixed(unique: number, size: number, write: (v: DataView, at: number) => void): Buffer {
+  const { bytes, view } = message(unique, size);
+  write(view, SIZE.out_header);
+  return bytes;
 }
 
 function withData(unique: number, slices: readonly Uint8Array[]): readonly Uint8Array[] {
-  const header = message(unique, 0);
+  const { bytes: header, view } = message(unique, 0);
   let length: number = SIZE.out_header;
   for (const slice of slices) length += slice.length;
-  header.writeUInt32LE(length, 0);
+  writeU32(view, 0, length);
   if (slices.length <= MOST_SLICES) return [header, ...slices];
   return [header, ...slices.slice(0, MOST_SLICES - 1), Buffer.concat(slices.slice(MOST_SLICES - 1))];
 }
 
-function writeStatfs(b: Buffer, at: number, s: Statfs): void {
-  writeI64(b, at, s.blocks);
-  writeI64(b, at + 8, s.bfree);
-  writeI64(b, at + 16, s.bavail);
-  writeI64(b, at + 24, s.files);
-  writeI64(b, at + 32, s.ffree);
-  b.writeUInt32LE(s.bsize, at + 40);
-  b.writeUInt32LE(s.namelen, at + 44);
-  b.writeUInt32LE(s.frsize, at + 48);
+function writeStatfs(v: DataView, at: number, s: Statfs): void {
+  writeI64(v, at, s.blocks);
+  writeI64(v, at + 8, s.bfree);
+  writeI64(v, at + 16, s.bavail);
+  writeI64(v, at + 24, s.files);
+  writeI64(v, at + 32, s.ffree);
+  writeU32(v, at + 40, s.bsize);
+  writeU32(v, at + 44, s.namelen);
+  writeU32(v, at + 48, s.frsize);
 }
 
-function writeInit(b: Buffer, at: number, init: InitOut): void {
-  b.writeUInt32LE(init.major, at);
-  b.writeUInt32LE(init.minor, at + 4);
-  b.writeUInt32LE(init.maxReadahead, at + 8);
-  b.writeUInt32LE(init.flags, at + 12);
-  b.writeUInt16LE(init.maxBackground, at + 16);
-  b.writeUInt16LE(init.congestionThreshold, at + 18);
-  b.writeUInt32LE(init.maxWrite, at + 20);
-  b.writeUInt32LE(init.timeGran, at + 24);
-  b.writeUInt16LE(init.maxPages, at + 28);
+function writeInit(v: DataView, at: number, init: InitOut): void {
+  writeU32(v, at, init.major);
+  writeU32(v, at + 4, init.minor);
+  writeU32(v, at + 8, init.maxReadahead);
+  writeU32(v, at + 12, init.flags);
+  v.setUint16(at + 16, init.maxBackground, true);
+  v.setUint16(at + 18, init.congestionThreshold, true);
+  writeU32(v, at + 20, init.maxWrite);
+  writeU32(v, at + 24, init.timeGran);
+  v.setUint16(at + 28, init.maxPages, true);
 }

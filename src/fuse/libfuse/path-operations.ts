@@ -128,22 +128,22 @@ export class PathOperations {
     return this.#addHandle(path, open.fh, { ino, release: () => this.#operations.forget(ino, 1) });
   }
 
-  read(id: number, offset: number, size: number): Promise<readonly Uint8Array[]> {
+  async read(id: number, offset: number, size: number): Promise<readonly Uint8Array[]> {
     const { fh, open } = this.#handles.get(id);
     return this.#operations.read(this.#ctx, open.ino, fh, offset, size);
   }
 
-  write(id: number, offset: number, data: Uint8Array): Promise<number> {
+  async write(id: number, offset: number, data: Uint8Array): Promise<number> {
     const { fh, open } = this.#handles.get(id);
     return this.#operations.write(this.#ctx, open.ino, fh, offset, data);
   }
 
-  flush(id: number): Promise<void> {
+  async flush(id: number): Promise<void> {
     const { fh, open } = this.#handles.get(id);
     return this.#operations.flush(this.#ctx, open.ino, fh);
   }
 
-  fsync(id: number, datasync: boolean): Promise<void> {
+  async fsync(id: number, datasync: boolean): Promise<void> {
     const { fh, open } = this.#handles.get(id);
     return this.#operations.fsync(this.#ctx, open.ino, fh, datasync);
   }
