@@ -62,6 +62,7 @@ function setUp() {
   const paths = new PathOperations(memory, CTX, silentLogger());
   const write = async (path: string, text: string) => {
     const id = await paths.create(path, 0o644);
+    await paths.fgetattr(id);
     await paths.write(id, 0, Buffer.from(text));
     await paths.release(id);
   };
@@ -186,6 +187,31 @@ describe("an open file", () => {
     expect(await codeOf(paths.unlink("/f"))).toBe("EBUSY");
     await paths.release(id);
     expect(await codeOf(paths.unlink("/f"))).toBe("ok");
+  });
+});
+
+describe("open", () => {
+  it("is ESTALE for a file that somebody else replaced, until the kernel has looked at the new one", async () => {
+    const { memory, paths, write, read } = setUp();
+    await write("/f", "old");
+    await memory.rename(CTX, 1, "f", 1, "elsewhere");
+    memory.poke("f", "theirs");
+    expect(await codeOf(paths.open("/f", 0))).toBe("ESTALE");
+    await paths.getattr("/f");
+    expect(await read(await paths.open("/f", 0))).toBe("theirs");
+    expect(memory.held).toHaveLength(1);
+  });
+
+  it("of a path looked up long before thousands of others costs another look, and works then", async () => {
+    const { memory, paths } = setUp();
+    for (let i = 0; i < 5000; i++) {
+      memory.poke(`f${i}`, "x");
+      await paths.getattr(`/f${i}`);
+    }
+    expect(await codeOf(paths.open("/f0", 0))).toBe("ESTALE");
+    await paths.getattr("/f0");
+    await paths.release(await paths.open("/f0", 0));
+    expect(memory.held).toEqual([]);
   });
 });
 

@@ -5,11 +5,12 @@
  */
 import type { Logger } from "../../observe/log.ts";
 import { ErrnoError } from "../../util/errno.ts";
-import type { Attr, Dirent, OpContext, Operations, SetAttr, Statfs } from "../transport.ts";
+import type { Attr, AttrReply, Dirent, OpContext, Operations, SetAttr, Statfs } from "../transport.ts";
 import { HandleTable } from "./handle-table.ts";
 import { type OpenPath, OpenPaths } from "./open-paths.ts";
 import { PathResolver, type Resolved, ROOT_INO, splitPath } from "./path-resolver.ts";
 import { Removals } from "./removals.ts";
+import { ReportedInodes } from "./reported-inodes.ts";
 
 const O_RDWR = 2;
 const O_CREAT = 0o100;
@@ -37,6 +38,7 @@ export class PathOperations {
   readonly #open = new OpenPaths();
   readonly #handles = new HandleTable<FileHandle>();
   readonly #removals = new Removals();
+  readonly #reported = new ReportedInodes();
 
   constructor(operations: Operations, ctx: OpContext, log: Logger) {
     this.#operations = operations;
@@ -59,12 +61,12 @@ export class PathOperations {
   }
 
   async getattr(path: string): Promise<Attr> {
-    return this.#at(path, async (ino) => (await this.#operations.getattr(this.#ctx, ino, undefined)).attr);
+    return this.#at(path, async (ino) => this.#tell(path, await this.#operations.getattr(this.#ctx, ino, undefined)));
   }
 
   async fgetattr(id: number): Promise<Attr> {
     const { fh, open } = this.#handles.get(id);
-    return (await this.#operations.getattr(this.#ctx, open.ino, fh)).attr;
+    return this.#tell(open.path, await this.#operations.getattr(this.#ctx, open.ino, fh));
   }
 
   async setattr(path: string, set: SetAttr): Promise<void> {
@@ -104,6 +106,7 @@ export class PathOperations {
     const resolved = await this.#resolve(path);
     let fh: number;
     try {
+      this.#reported.check(path, resolved.ino);
       fh = (await this.#operations.open(this.#ctx, resolved.ino, flags)).fh;
     } catch (error) {
       resolved.release();
@@ -232,6 +235,11 @@ export class PathOperations {
   /** A directory whose files are open cannot go: libfuse would lose their paths, and the addon crashes without one. */
   #assertNothingOpenBelow(path: string): void {
     if (this.#open.anyBelow(path)) throw new ErrnoError("ENOTEMPTY", `Files below ${path} are open`);
+  }
+
+  #tell(path: string, { attr }: AttrReply): Attr {
+    this.#reported.report(path, attr.ino);
+    return attr;
   }
 
   #addHandle(path: string, fh: number, resolved: Resolved): Promise<number> {
