@@ -5,7 +5,7 @@
  */
 import type { Logger } from "../../observe/log.ts";
 import { ErrnoError } from "../../util/errno.ts";
-import type { Attr, AttrReply, Dirent, OpContext, Operations, SetAttr, Statfs } from "../transport.ts";
+import type { Attr, Dirent, OpContext, Operations, SetAttr, Statfs } from "../transport.ts";
 import { HandleTable } from "./handle-table.ts";
 import { type OpenPath, OpenPaths } from "./open-paths.ts";
 import { PathResolver, type Resolved, ROOT_INO, splitPath } from "./path-resolver.ts";
@@ -56,17 +56,28 @@ export class PathOperations {
   }
 
   /** Waits for what was promised to libfuse. Call when no call will follow. */
-  finish(): Promise<void> {
-    return this.#removals.finish();
+  async finish(): Promise<void> {
+    await this.#removals.finish();
+    this.#reported.clear();
   }
 
   async getattr(path: string): Promise<Attr> {
-    return this.#at(path, async (ino) => this.#tell(path, await this.#operations.getattr(this.#ctx, ino, undefined)));
+    const resolved = await this.#resolve(path);
+    try {
+      const { attr } = await this.#operations.getattr(this.#ctx, resolved.ino, undefined);
+      this.#reported.report(path, resolved);
+      return attr;
+    } catch (error) {
+      resolved.release();
+      throw error;
+    }
   }
 
   async fgetattr(id: number): Promise<Attr> {
     const { fh, open } = this.#handles.get(id);
-    return this.#tell(open.path, await this.#operations.getattr(this.#ctx, open.ino, fh));
+    const { attr } = await this.#operations.getattr(this.#ctx, open.ino, fh);
+    this.#reported.report(open.path, { ino: open.ino, release: () => {} });
+    return attr;
   }
 
   async setattr(path: string, set: SetAttr): Promise<void> {
@@ -179,15 +190,20 @@ export class PathOperations {
   }
 
   async unlink(path: string): Promise<void> {
-    if (this.#open.drop(path)) return;
+    if (this.#open.drop(path)) {
+      this.#reported.drop(path);
+      return;
+    }
     // libfuse hides what is open; without its path the addon would crash on the flush of its handle.
     if (this.#open.at(path) !== undefined) throw new ErrnoError("EBUSY", `${path} is open`);
     await this.#in(path, "find", (parent, name) => this.#operations.unlink(this.#ctx, parent, name));
+    this.#reported.drop(path);
   }
 
   async rmdir(path: string): Promise<void> {
     this.#assertNothingOpenBelow(path);
     await this.#in(path, "find", (parent, name) => this.#operations.rmdir(this.#ctx, parent, name));
+    this.#reported.drop(path);
   }
 
   async rename(thread: object, from: string, to: string): Promise<void> {
@@ -199,6 +215,7 @@ export class PathOperations {
       ),
     );
     this.#open.move(from, to);
+    for (const path of [from, to]) this.#reported.drop(path);
   }
 
   async getxattr(path: string, name: string): Promise<Uint8Array> {
@@ -222,6 +239,7 @@ export class PathOperations {
   async #hide(thread: object, from: string, to: string): Promise<void> {
     await this.#in(from, "find", (parent) => this.#operations.access(this.#ctx, parent, W_OK));
     this.#open.hide(from, to);
+    this.#reported.drop(from);
     this.#removals.begin(thread, from, to, async () => {
       try {
         await this.#in(from, "find", (parent, name) => this.#operations.unlink(this.#ctx, parent, name));
@@ -235,11 +253,6 @@ export class PathOperations {
   /** A directory whose files are open cannot go: libfuse would lose their paths, and the addon crashes without one. */
   #assertNothingOpenBelow(path: string): void {
     if (this.#open.anyBelow(path)) throw new ErrnoError("ENOTEMPTY", `Files below ${path} are open`);
-  }
-
-  #tell(path: string, { attr }: AttrReply): Attr {
-    this.#reported.report(path, attr.ino);
-    return attr;
   }
 
   #addHandle(path: string, fh: number, resolved: Resolved): Promise<number> {
