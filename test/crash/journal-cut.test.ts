@@ -191,7 +191,7 @@ describe("a journal whose process dies", () => {
       { numRuns: 120 },
     );
     expect(crashes).toBeGreaterThan(1000);
-  });
+  }, 60_000);
 
   it("leaves a log that reads back up to any byte it is cut at, and takes new records there", async () => {
     const { journal } = await Journal.open(folder, silentLogger());
@@ -213,7 +213,7 @@ describe("a journal whose process dies", () => {
       expect(idsOf(decodeLog(await readFile(path), path).records)).toEqual([...ids, 9]);
     }
     expect(before).toHaveLength(6);
-  });
+  }, 60_000);
 
   it.each([20, 400])(
     "by kill -9 after %i promises under load has kept them all",
