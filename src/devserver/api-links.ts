@@ -1,10 +1,11 @@
 /**
- * Seahub's views that give links for writing: upload-link and update-link. Listed in api-routes.ts.
+ * Seahub's views for writing: upload-link and update-link, and how much of an upload in chunks has arrived. Listed in api-routes.ts.
  * Invariant: who may not write, or has no quota left, gets no link; what a link then allows is not asked again.
  */
 import { demand, libraryOf } from "./api-common.ts";
 import { type ApiReply, apiError, rest } from "./api-reply.ts";
 import type { ApiRequest } from "./api-request.ts";
+import { canonicalDirectory, joinPath } from "./paths.ts";
 import { type Route, route } from "./router.ts";
 import type { Services } from "./services.ts";
 
@@ -25,7 +26,26 @@ function linkView(op: "upload" | "update") {
   };
 }
 
+/** Asks for no token, as the view of 11.0. The size is that of the temporary file, gaps included. */
+async function uploadedBytes(request: ApiRequest, services: Services): Promise<ApiReply> {
+  const parent = request.query("parent_dir") ?? "";
+  if (parent === "") throw apiError(400, "parent_dir invalid.");
+  const name = request.query("file_name") ?? "";
+  if (name === "") throw apiError(400, "file_name invalid.");
+  const library = libraryOf(request, services);
+  if (library.directoryId(parent) === undefined) throw apiError(404, `Folder ${parent} not found.`);
+  const path = joinPath(canonicalDirectory(parent), name);
+  const size = await services.partials.size({ libraryId: library.id, path });
+  return rest({ uploadedBytes: size }, 200, services.announcesChunks ? [["Accept-Ranges", "bytes"]] : []);
+}
+
 export const linkRoutes: readonly Route[] = [
   { pattern: route("/api2/repos/{id}/upload-link/"), kind: "upload-link", views: { GET: linkView("upload") } },
   { pattern: route("/api2/repos/{id}/update-link/"), kind: "update-link", views: { GET: linkView("update") } },
+  {
+    pattern: route("/api/v2.1/repos/{id}/file-uploaded-bytes/"),
+    kind: "uploaded-bytes",
+    anonymous: "none",
+    views: { GET: uploadedBytes },
+  },
 ];

@@ -166,9 +166,14 @@ export class Exchange {
     return cutsRequest === (body === "request") ? cut.afterBytes : undefined;
   }
 
-  #cut(): never {
+  /** Ends the connection without an answer; the caller ends with ConnectionLost. */
+  cut(): void {
     // destroySoon lets the bytes that were written reach the client first.
     this.#response.socket?.destroySoon();
+  }
+
+  #cut(): never {
+    this.cut();
     throw new ConnectionLost();
   }
 }

@@ -1,7 +1,9 @@
 /**
  * The second origin: moves bytes by access token, without any login. Finds the endpoint and the token, refuses as the C or
- * the Go server does, and leaves the rest to download.ts and upload.ts. Called by index.ts for each request there.
+ * the Go server does, and leaves the rest to download.ts, upload.ts and chunk-upload.ts. Called by index.ts for each request there.
  */
+import { receiveChunk } from "./chunk-upload.ts";
+import { parseContentRange } from "./content-range.ts";
 import { download, plainError } from "./download.ts";
 import type { Exchange, WireReply } from "./exchange.ts";
 import { failureReply } from "./fault-reply.ts";
@@ -60,15 +62,18 @@ export class FileServer {
     try {
       const type = exchange.header("content-type");
       const token = this.#uploadToken(tokenId, op, type);
-      if (exchange.header("content-range") !== undefined) {
-        throw new UploadError(400, "Invalid Seafile-Content-Range", { early: true });
+      const range = parseContentRange(exchange.header("content-range"), flavour);
+      if (range === "malformed") throw new UploadError(400, "Invalid Seafile-Content-Range", { early: true });
+      const [query, ajax] = [url.searchParams, suffix === "aj"];
+      if (range !== undefined) {
+        return await receiveChunk({ exchange, op, token, query, ajax, range }, this.#services);
       }
       let contentLength = 0;
       const counted = count(exchange.body(), (bytes) => {
         contentLength += bytes;
       });
-      const form = await readUploadForm(type, counted, store.contents, flavour);
-      const request = { token, query: url.searchParams, form, ajax: suffix === "aj", contentLength };
+      const form = await readUploadForm(type, counted, (part) => store.contents.store(part), flavour);
+      const request = { token, query, form, ajax, contentLength };
       return op === "upload" ? upload(request, this.#services) : update(request, this.#services);
     } catch (error) {
       if (error instanceof UploadError) return uploadError(error, flavour);

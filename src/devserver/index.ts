@@ -11,6 +11,7 @@ import { Faults } from "./faults.ts";
 import { FileServer } from "./file-server.ts";
 import { AccessTokens } from "./links.ts";
 import { Origin } from "./origin.ts";
+import { PartialFiles } from "./partial-files.ts";
 import { RateLimit } from "./rate-limit.ts";
 import { RequestLog } from "./request-log.ts";
 import { Router } from "./router.ts";
@@ -30,6 +31,8 @@ export interface DevServerOptions {
   readonly flavour?: Flavour;
   /** Default 11; 12 honours last_modify. */
   readonly compat?: 11 | 12;
+  /** Seahub's ENABLE_RESUMABLE_FILEUPLOAD, which only announces what the file server does anyway; default false. */
+  readonly announcesChunks?: boolean;
   /** Milliseconds before each answer. */
   readonly latencyMs?: number;
   /** Bytes per second of each request and response body. */
@@ -74,6 +77,7 @@ export async function createDevServer(options: DevServerOptions = {}): Promise<D
   };
   const store = new Store({ data: options.data, now, users: options.users ?? DEFAULT_USERS });
   const links = new AccessTokens(now, options.linkLifetimeMs ?? HOUR);
+  const partials = new PartialFiles(options.data);
   const requests = new RequestLog();
   const origins: Origin[] = [];
   const faults = new Faults({
@@ -86,6 +90,8 @@ export async function createDevServer(options: DevServerOptions = {}): Promise<D
   const services: Services = {
     store,
     links,
+    partials,
+    announcesChunks: options.announcesChunks ?? false,
     now,
     flavour: options.flavour ?? "c",
     compat: options.compat ?? 11,
@@ -129,6 +135,7 @@ export async function createDevServer(options: DevServerOptions = {}): Promise<D
     },
     close: async () => {
       await Promise.all(origins.map((origin) => origin.close()));
+      await partials.close();
     },
   };
 }

@@ -1,7 +1,7 @@
 /**
  * What the two file servers make of a part's Content-Disposition: its field name and file name. The C server cuts the raw
  * text at quotes, the Go server parses MIME parameters; both keep only the last path component. The names are as observed on
- * 11.0.13 (both servers). Called by upload-form.ts, and by the web API's form parser for field names.
+ * 11.0.13 (both servers). Called by upload-form.ts, content-range.ts, and the web API's form parser for field names.
  */
 
 export interface Disposition {
@@ -60,7 +60,7 @@ export function parseLikeGo(header: Buffer): Disposition | undefined {
 }
 
 /** Parameters after the media type; undefined when they are malformed, as Go then drops all of them. */
-function mediaParameters(line: string): Map<string, string> | undefined {
+export function mediaParameters(line: string): Map<string, string> | undefined {
   const parameters = new Map<string, string>();
   let rest = line.replace(/^[^;]*/, "");
   while (rest !== "" && rest.trim() !== ";") {

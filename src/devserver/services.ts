@@ -3,6 +3,7 @@
  * Made once per server by index.ts.
  */
 import type { AccessTokens } from "./links.ts";
+import type { PartialFiles } from "./partial-files.ts";
 import type { RateLimit } from "./rate-limit.ts";
 import type { Store } from "./store.ts";
 
@@ -11,6 +12,9 @@ export type Flavour = "c" | "go";
 export interface Services {
   readonly store: Store;
   readonly links: AccessTokens;
+  readonly partials: PartialFiles;
+  /** ENABLE_RESUMABLE_FILEUPLOAD: file-uploaded-bytes says Accept-Ranges. Chunks are taken in any case. */
+  readonly announcesChunks: boolean;
   /** Milliseconds. */
   readonly now: () => number;
   readonly flavour: Flavour;

@@ -1,46 +1,43 @@
 /**
- * The multipart body of an upload, read as it arrives: files go to blocks, fields are kept. Names and fields come out as the
- * C or the Go server would understand them. Nothing is committed here. Called by upload.ts.
+ * The multipart body of an upload, read as it arrives: files go where the caller says, fields are kept. Names and fields come
+ * out as the C or the Go server would understand them. Nothing is committed here. Called by file-server.ts and chunk-upload.ts.
  */
-import type { FileContents, StoredFile } from "./file-content.ts";
+import type { StoredFile } from "./file-content.ts";
 import { boundaryOf, MultipartError, MultipartReader, readSmall } from "./multipart.ts";
 import { type Disposition, parseLikeC, parseLikeGo } from "./part-header.ts";
 import type { Flavour } from "./services.ts";
 import { UploadError } from "./wire-upload.ts";
 
-export interface UploadedFile extends StoredFile {
-  readonly name: string;
-}
-
-export interface UploadForm {
+/** `File` is what has become of the content of each. */
+export interface UploadForm<File = StoredFile> {
   readonly fields: ReadonlyMap<string, string>;
   /** In the order of the request. */
-  readonly files: readonly UploadedFile[];
+  readonly files: readonly (File & { readonly name: string })[];
 }
 
 /** The C server makes a temporary file "<name>XXXXXX", which must not be longer than 255 bytes. */
 const LONGEST_NAME_C = 249;
 
 /** Throws UploadError for a body that the server would not take. */
-export async function readUploadForm(
+export async function readUploadForm<File extends object>(
   contentType: string | undefined,
   body: AsyncIterable<Buffer>,
-  contents: FileContents,
+  store: (content: AsyncIterable<Buffer>) => Promise<File>,
   flavour: Flavour,
-): Promise<UploadForm> {
+): Promise<UploadForm<File>> {
   const boundary = boundaryOf(contentType);
   if (boundary === undefined) {
     throw flavour === "c" ? new UploadError(400, "Wrong boundary in url", { early: true }) : new UploadError(400, "");
   }
   const reader = new MultipartReader(body, boundary);
   const fields = new Map<string, string>();
-  const files: UploadedFile[] = [];
+  const files: (File & { name: string })[] = [];
   try {
     for (let part = await reader.next(); part !== undefined; part = await reader.next()) {
       const disposition = dispositionOf(part.header, flavour);
       if (disposition === undefined) continue;
       const { name, fileName } = disposition;
-      if (isFile(disposition)) files.push({ name: fileName!, ...(await contents.store(part.body)) });
+      if (isFile(disposition)) files.push({ ...(await store(part.body)), name: fileName! });
       else setField(fields, name, await readSmall(part.body), flavour);
     }
   } catch (error) {

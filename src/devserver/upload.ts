@@ -1,6 +1,7 @@
 /**
  * upload-api and update-api of the file server: the checks in the order in which the C and the Go server make them, then
- * one commit. Invariant: nothing of an upload is visible before its body has arrived as a whole. Called by file-server.ts.
+ * one commit. Invariant: nothing of an upload is visible before its body has arrived as a whole. Called by file-server.ts and
+ * chunk-upload.ts.
  */
 import type { WireReply } from "./exchange.ts";
 import { type Library, RpcError } from "./library.ts";
@@ -8,7 +9,7 @@ import type { AccessToken } from "./links.ts";
 import { basename, canonicalDirectory, dirname, isValidName, joinPath } from "./paths.ts";
 import type { Services } from "./services.ts";
 import { updateFile } from "./update-file.ts";
-import type { UploadedFile, UploadForm } from "./upload-form.ts";
+import type { UploadForm } from "./upload-form.ts";
 import { UploadError, updated, uploaded } from "./wire-upload.ts";
 
 export interface UploadRequest {
@@ -21,8 +22,8 @@ export interface UploadRequest {
   readonly contentLength: number;
 }
 
-function libraryOf(request: UploadRequest, services: Services): Library {
-  const library = services.store.library(request.token.libraryId);
+function libraryById(id: string, services: Services): Library {
+  const library = services.store.library(id);
   if (library === undefined) throw new UploadError(500, "Failed to get repo.\n");
   return library;
 }
@@ -30,9 +31,9 @@ function libraryOf(request: UploadRequest, services: Services): Library {
 export function upload(request: UploadRequest, services: Services): WireReply {
   const { form, query } = request;
   const { flavour } = services;
-  const library = libraryOf(request, services);
+  const library = libraryById(request.token.libraryId, services);
   demandWritable(library, services);
-  const replace = replaceFlag(request, services);
+  const replace = replaceFlag(form, query, services);
   const parent = parentDirectory(request, library, services);
   const relative = relativePath(form, flavour);
   for (const file of form.files) demandName(file.name, services);
@@ -50,7 +51,7 @@ function store(
   request: UploadRequest,
   library: Library,
   directory: string,
-  files: readonly UploadedFile[],
+  files: UploadForm["files"],
   replace: boolean,
   mtime: number | undefined,
 ): string[] {
@@ -70,28 +71,45 @@ function store(
   }
 }
 
+/** Where the chunks of an upload belong, after the checks that every chunk has to pass. */
+export function folderOfUpload(form: UploadForm<object>, libraryId: string, services: Services): string {
+  demandWritable(libraryById(libraryId, services), services);
+  replaceFlag(form, new URLSearchParams(), services);
+  const parent = givenParent(form, services);
+  const relative = relativePath(form, services.flavour);
+  if (!parent.startsWith("/")) throw new UploadError(400, `Invalid parent dir${services.flavour === "c" ? ".\n" : ""}`);
+  return joinPath(parent, relative).normalize("NFC");
+}
+
+/** The file that an update is for, with its folder. */
+export function targetOfUpdate(
+  { fields }: UploadForm<object>,
+  { flavour }: Services,
+): { folder: string; name: string } {
+  const target = fields.get("target_file") ?? "";
+  if (target === "") throw new UploadError(400, flavour === "c" ? "No target file.\n" : "No target_file given.\n");
+  const path = target.normalize("NFC");
+  return { folder: dirname(path), name: basename(path) };
+}
+
 export function update(request: UploadRequest, services: Services): WireReply {
   const { form, query, token } = request;
   const { flavour } = services;
-  const library = libraryOf(request, services);
+  const library = libraryById(request.token.libraryId, services);
   demandWritable(library, services);
-  const target = form.fields.get("target_file");
-  if (target === undefined || target === "") {
-    throw new UploadError(400, flavour === "c" ? "No target file.\n" : "No target_file given.\n");
-  }
+  const { folder, name } = targetOfUpdate(form, services);
   const [file, second] = form.files;
   if (file === undefined) throw noFile(flavour);
   if (second !== undefined) {
     throw new UploadError(400, flavour === "c" ? "More than one files uploaded.\n" : "More files in one request.\n");
   }
-  const path = target.normalize("NFC");
-  demandName(basename(path), services);
-  if (library.directoryId(dirname(path)) === undefined) throw new UploadError(400, "Parent dir doesn't exist.\n");
+  demandName(name, services);
+  if (library.directoryId(folder) === undefined) throw new UploadError(400, "Parent dir doesn't exist.\n");
   demandRoom(library, request, services);
   const base = query.get("head") ?? undefined;
   const mtime = modifyTime(form, services);
-  updateFile(library, { by: token.userId, path, file, mtime, base }, services);
-  return updated({ name: basename(path), id: file.id, size: file.size }, request.ajax, flavour);
+  updateFile(library, { by: token.userId, path: joinPath(folder, name), file, mtime, base }, services);
+  return updated({ name, id: file.id, size: file.size }, request.ajax, flavour);
 }
 
 function noFile(flavour: "c" | "go"): UploadError {
@@ -104,7 +122,7 @@ function demandWritable(library: Library, services: Services): void {
 }
 
 /** C: the form field only, read by atoi. Go: the field or the query, a number. */
-function replaceFlag({ form, query }: UploadRequest, { flavour }: Services): boolean {
+function replaceFlag(form: UploadForm<object>, query: URLSearchParams, { flavour }: Services): boolean {
   const field = form.fields.get("replace") ?? "";
   const text = flavour === "go" && field === "" ? (query.get("replace") ?? "") : field;
   const value = flavour === "c" ? Number.parseInt(text, 10) || 0 : text === "" ? 0 : Number(text);
@@ -113,9 +131,9 @@ function replaceFlag({ form, query }: UploadRequest, { flavour }: Services): boo
 }
 
 /** The parent directory: given, existing, and exactly the one that the link was made for. */
-function parentDirectory({ form, token }: UploadRequest, library: Library, { flavour }: Services): string {
-  const parent = form.fields.get("parent_dir") ?? "";
-  if (parent === "") throw new UploadError(400, flavour === "c" ? "Invalid parent dir.\n" : "No parent_dir given.\n");
+function parentDirectory({ form, token }: UploadRequest, library: Library, services: Services): string {
+  const { flavour } = services;
+  const parent = givenParent(form, services);
   if (form.files.length === 0) throw noFile(flavour);
   if (parent.includes("//")) {
     if (flavour === "c") throw new UploadError(500, "Internal error\n");
@@ -129,7 +147,13 @@ function parentDirectory({ form, token }: UploadRequest, library: Library, { fla
   return path;
 }
 
-function relativePath(form: UploadForm, flavour: "c" | "go"): string {
+function givenParent({ fields }: UploadForm<object>, { flavour }: Services): string {
+  const parent = fields.get("parent_dir") ?? "";
+  if (parent === "") throw new UploadError(400, flavour === "c" ? "Invalid parent dir.\n" : "No parent_dir given.\n");
+  return parent;
+}
+
+function relativePath(form: UploadForm<object>, flavour: "c" | "go"): string {
   const relative = form.fields.get("relative_path") ?? "";
   if (/^[/\\]/.test(relative)) {
     throw new UploadError(400, flavour === "c" ? "Invalid relative path." : "Invalid relative path");

@@ -1,6 +1,6 @@
 /**
  * The file server's answers to uploads and updates, as the C and the Go server give them: the only place that knows how
- * their bodies, types and reason phrases differ. Called by upload.ts and file-server.ts.
+ * their bodies, types and reason phrases differ. Called by upload.ts, chunk-upload.ts and file-server.ts.
  */
 import type { Header, WireReply } from "./exchange.ts";
 import { goJson, spacedJson } from "./json-text.ts";
@@ -71,6 +71,12 @@ export function goText(status: number, text: string): WireReply {
 /** OPTIONS: what browsers ask before they upload. */
 export function preflight(): WireReply {
   return { status: 200, headers: [...ACCESS_CONTROL, ["Content-Type", JSON_TYPE]], body: Buffer.alloc(0) };
+}
+
+/** A chunk that is not the last. The C server says JSON only to those who ask for it (send_success_reply_ie8_compatible). */
+export function chunkAccepted(accept: string | undefined, flavour: Flavour): WireReply {
+  const asJson = flavour === "go" || accept?.includes("application/json");
+  return success('{"success": true}', asJson ? JSON_TYPE : "text/plain");
 }
 
 /** `asJson`: ret-json was given; `ajax`: an …-aj address, which always answers JSON. */

@@ -3,7 +3,7 @@
  * the state that the answers need as setup actions. `response` is the C file server's; `go` is where the Go file server
  * differed, and for texts that were not written down then, what its source of the same version says. Texts are templates
  * (template.ts). Left out is what the development server does not serve (encrypted libraries, share and upload links, stars,
- * mail, Content-Range chunks, block and sync endpoints, history, trash). Read by recordings.test.ts.
+ * mail, block and sync endpoints, history, trash). Read by recordings.test.ts.
  */
 import { readdirSync, readFileSync } from "node:fs";
 
@@ -69,13 +69,16 @@ export interface RecordedResponse {
   readonly body?: ExpectedBody | null;
 }
 
+/** In place of an answer. */
+export const CONNECTION_CUT = "connection cut";
+
 export interface Exchange {
   readonly title: string;
   readonly note?: string;
   readonly repeat?: number;
   readonly request: RecordedRequest;
   readonly response: RecordedResponse;
-  readonly go?: Partial<RecordedResponse>;
+  readonly go?: Partial<RecordedResponse> | typeof CONNECTION_CUT;
 }
 
 /** kind, name and, for files, size. */

@@ -8,6 +8,7 @@ import {
   type AddedCheck,
   bytesOf,
   type Check,
+  CONNECTION_CUT,
   type ContentCheck,
   type Exchange,
   type ExpectedBody,
@@ -42,6 +43,7 @@ export class Replay {
 
   async #exchange(check: Exchange): Promise<Comparison> {
     const expected = this.#expectation(check);
+    if (expected === CONNECTION_CUT) return this.#cut(check.request);
     for (let round = 1; round < (check.repeat ?? 1); round++) {
       const comparison = this.#compare(expected, await this.#send(check.request));
       if (JSON.stringify(comparison.expected) !== JSON.stringify(comparison.actual)) return comparison;
@@ -49,8 +51,17 @@ export class Replay {
     return this.#compare(expected, await this.#send(check.request));
   }
 
-  #expectation({ response, go }: Exchange): RecordedResponse {
+  async #cut(request: RecordedRequest): Promise<Comparison> {
+    const actual = await this.#send(request).then(
+      ({ status }) => status,
+      () => CONNECTION_CUT,
+    );
+    return { expected: CONNECTION_CUT, actual };
+  }
+
+  #expectation({ response, go }: Exchange): RecordedResponse | typeof CONNECTION_CUT {
     if (this.#flavour === "c" || go === undefined) return response;
+    if (go === CONNECTION_CUT) return go;
     return { ...response, ...go, headers: { ...response.headers, ...go.headers } };
   }
 

@@ -55,6 +55,10 @@ export class MountProcess {
     return this.#over;
   }
 
+  get pid(): number {
+    return this.#child.pid!;
+  }
+
   /** What the child logged. */
   get log(): string {
     return this.#stderr;

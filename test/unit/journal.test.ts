@@ -153,7 +153,7 @@ describe("a damaged journal", () => {
       expect(idsOf(await replay())).toEqual([...idsOf(records), 9]);
     }
     expect(await names()).toEqual(["journal"]);
-  });
+  }, 60_000);
 
   it("with any single byte changed never yields a wrong record", () => {
     fc.assert(

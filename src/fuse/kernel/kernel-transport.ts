@@ -51,8 +51,8 @@ export const kernelTransport: Transport = async (operations, options) => {
 };
 
 /**
- * At exit Node joins the threads of libuv's pool, two of which wait in read(2) of /dev/fuse: a process that exits with a
- * live mount would hang, and everybody who uses the mount with it.
+ * At exit Node joins the threads of libuv's pool, of which one may be in a write(2) of an invalidation that waits for our answers,
+ * or (poolReader) in a read(2): a process that exits with a live mount would hang, and everybody who uses the mount with it.
  */
 function endWithProcess(session: KernelSession, device: string | undefined): void {
   const onExit = (status: number) => {

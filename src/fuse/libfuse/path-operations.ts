@@ -10,6 +10,7 @@ import { HandleTable } from "./handle-table.ts";
 import { type OpenPath, OpenPaths } from "./open-paths.ts";
 import { PathResolver, type Resolved, ROOT_INO, splitPath } from "./path-resolver.ts";
 import { Removals } from "./removals.ts";
+import { ReportedInodes } from "./reported-inodes.ts";
 
 const O_RDWR = 2;
 const O_CREAT = 0o100;
@@ -37,6 +38,7 @@ export class PathOperations {
   readonly #open = new OpenPaths();
   readonly #handles = new HandleTable<FileHandle>();
   readonly #removals = new Removals();
+  readonly #reported = new ReportedInodes();
 
   constructor(operations: Operations, ctx: OpContext, log: Logger) {
     this.#operations = operations;
@@ -54,17 +56,28 @@ export class PathOperations {
   }
 
   /** Waits for what was promised to libfuse. Call when no call will follow. */
-  finish(): Promise<void> {
-    return this.#removals.finish();
+  async finish(): Promise<void> {
+    await this.#removals.finish();
+    this.#reported.clear();
   }
 
   async getattr(path: string): Promise<Attr> {
-    return this.#at(path, async (ino) => (await this.#operations.getattr(this.#ctx, ino, undefined)).attr);
+    const resolved = await this.#resolve(path);
+    try {
+      const { attr } = await this.#operations.getattr(this.#ctx, resolved.ino, undefined);
+      this.#reported.report(path, resolved);
+      return attr;
+    } catch (error) {
+      resolved.release();
+      throw error;
+    }
   }
 
   async fgetattr(id: number): Promise<Attr> {
     const { fh, open } = this.#handles.get(id);
-    return (await this.#operations.getattr(this.#ctx, open.ino, fh)).attr;
+    const { attr } = await this.#operations.getattr(this.#ctx, open.ino, fh);
+    this.#reported.report(open.path, { ino: open.ino, release: () => {} });
+    return attr;
   }
 
   async setattr(path: string, set: SetAttr): Promise<void> {
@@ -104,6 +117,7 @@ export class PathOperations {
     const resolved = await this.#resolve(path);
     let fh: number;
     try {
+      this.#reported.check(path, resolved.ino);
       fh = (await this.#operations.open(this.#ctx, resolved.ino, flags)).fh;
     } catch (error) {
       resolved.release();
@@ -176,15 +190,20 @@ export class PathOperations {
   }
 
   async unlink(path: string): Promise<void> {
-    if (this.#open.drop(path)) return;
+    if (this.#open.drop(path)) {
+      this.#reported.drop(path);
+      return;
+    }
     // libfuse hides what is open; without its path the addon would crash on the flush of its handle.
     if (this.#open.at(path) !== undefined) throw new ErrnoError("EBUSY", `${path} is open`);
     await this.#in(path, "find", (parent, name) => this.#operations.unlink(this.#ctx, parent, name));
+    this.#reported.drop(path);
   }
 
   async rmdir(path: string): Promise<void> {
     this.#assertNothingOpenBelow(path);
     await this.#in(path, "find", (parent, name) => this.#operations.rmdir(this.#ctx, parent, name));
+    this.#reported.drop(path);
   }
 
   async rename(thread: object, from: string, to: string): Promise<void> {
@@ -196,6 +215,7 @@ export class PathOperations {
       ),
     );
     this.#open.move(from, to);
+    for (const path of [from, to]) this.#reported.drop(path);
   }
 
   async getxattr(path: string, name: string): Promise<Uint8Array> {
@@ -219,6 +239,7 @@ export class PathOperations {
   async #hide(thread: object, from: string, to: string): Promise<void> {
     await this.#in(from, "find", (parent) => this.#operations.access(this.#ctx, parent, W_OK));
     this.#open.hide(from, to);
+    this.#reported.drop(from);
     this.#removals.begin(thread, from, to, async () => {
       try {
         await this.#in(from, "find", (parent, name) => this.#operations.unlink(this.#ctx, parent, name));

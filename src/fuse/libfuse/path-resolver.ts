@@ -1,6 +1,6 @@
 /**
  * "/a/b" to an inode, by one lookup per name from the root. Invariants: it remembers nothing (the filesystem below answers from its
- * own listings); every lookup it counted is given back, by release() or when the way ends early.
+ * own listings); of the lookups on the way only the last stays counted, until release().
  * Called by path-operations.ts.
  */
 import { ErrnoError } from "../../util/errno.ts";
@@ -9,7 +9,7 @@ import type { OpContext, Operations } from "../transport.ts";
 /** The kernel's number of the root (FUSE_ROOT_ID). */
 export const ROOT_INO = 1;
 
-/** An inode that lives until release() is called. */
+/** An inode that lives until release() is called, which must be once. */
 export interface Resolved {
   readonly ino: number;
   release(): void;
@@ -24,21 +24,17 @@ export class PathResolver {
 
   /** Throws ENOENT, ENOTDIR or what else a lookup throws. */
   async resolve(ctx: OpContext, path: string): Promise<Resolved> {
-    const counted: number[] = [];
-    const release = () => {
-      for (const ino of counted.splice(0)) this.#operations.forget(ino, 1);
-    };
-    let ino = ROOT_INO;
-    try {
-      for (const name of namesOf(path)) {
-        ino = (await this.#operations.lookup(ctx, ino, name)).attr.ino;
-        counted.push(ino);
+    let at: Resolved = { ino: ROOT_INO, release: () => {} };
+    for (const name of namesOf(path)) {
+      const parent = at;
+      try {
+        const { ino } = (await this.#operations.lookup(ctx, parent.ino, name)).attr;
+        at = { ino, release: () => this.#operations.forget(ino, 1) };
+      } finally {
+        parent.release();
       }
-      return { ino, release };
-    } catch (error) {
-      release();
-      throw error;
     }
+    return at;
   }
 }
 
