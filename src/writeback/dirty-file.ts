@@ -193,9 +193,15 @@ export class DirtyFile {
     this.#touched = true;
   }
 
-  /** Copies what is needed of the content that this one was forked from, which may then go. */
+  /** Copies what is needed of the content that this one was forked from, durably: that one may then go. */
   async detach(): Promise<void> {
-    await this.#locked("exclusive", undefined, () => this.#absorb());
+    await this.#locked("exclusive", undefined, async () => {
+      const under = this.#under;
+      if (under === undefined) return;
+      await this.#copyFrom(under);
+      await this.#file.use((handle) => handle.datasync());
+      await this.#leave(under);
+    });
   }
 
   /** The sealed content, completed from the base, to be stored. Rejects with the base's or the disk's error. */
@@ -254,8 +260,12 @@ export class DirtyFile {
   }
 
   async #absorb(): Promise<void> {
-    const under = this.#under;
-    if (under === undefined) return;
+    if (this.#under === undefined) return;
+    await this.#copyFrom(this.#under);
+    await this.#leave(this.#under);
+  }
+
+  async #copyFrom(under: DirtyFile): Promise<void> {
     for (const gap of this.#gaps(0, this.#size)) {
       for (const part of under.#present(gap.start, gap.end)) {
         for (let start = part.start; start < part.end; start += CHUNK) {
@@ -265,6 +275,11 @@ export class DirtyFile {
         }
       }
     }
+  }
+
+  async #leave(under: DirtyFile): Promise<void> {
+    // Zeros of that content are zeros here, too, not bytes of the version: a journal must not take them for a gap.
+    for (const { start, end } of this.#gaps(under.#baseLimit, this.#size)) this.#cover(start, end);
     this.#baseLimit = Math.min(this.#baseLimit, under.#baseLimit);
     this.#base = under.#base;
     this.#under = undefined;
