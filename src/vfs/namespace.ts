@@ -115,7 +115,8 @@ export class Namespace {
       await this.#files.keepReadable(inode, signal);
       const release = await this.#lockedFiles([inode], signal);
       try {
-        const expects = expectedOf(inode);
+        // Who waits for the answer sees what is there; a removal that is made later is one of what was seen.
+        const expects = this.#commits.waits ? undefined : expectedOf(inode);
         const removed = { kind: "file", expects, inner: new Map() } as const;
         if (isOnServer(inode)) await this.#removals.remove(dir, name, removed, signal);
         this.#superblock.unlink(inode);

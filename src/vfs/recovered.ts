@@ -18,7 +18,7 @@ import { follow } from "../writeback/recovery.ts";
 import type { Spool } from "../writeback/spool.ts";
 import type { FileCommits } from "./file-commits.ts";
 import type { FileStore } from "./file-store.ts";
-import { type DirInode, type FileInode, pathOf } from "./inode.ts";
+import { type DirInode, pathOf } from "./inode.ts";
 import type { Removals } from "./removals.ts";
 import type { Superblock } from "./superblock.ts";
 

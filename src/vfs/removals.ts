@@ -95,7 +95,7 @@ export class Removals {
   }
 
   #over(dir: DirInode, task: RemovalTask, outcome: RemovalOutcome): void {
-    const { backlog, directories, log } = this.#parts;
+    const { directories, log } = this.#parts;
     this.#forget(task, outcome);
     if (dir.removed.get(task.place.name) !== task) return;
     dir.removed.delete(task.place.name);

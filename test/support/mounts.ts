@@ -102,7 +102,10 @@ export function seamount(
 }
 
 /** What `seamount` is told to mount a folder, over the transport of the project. */
-export function mountArguments(dir: string, settings: Pick<MountSettings, "library" | "args"> = {}): string[] {
+export function mountArguments(
+  dir: string,
+  settings: Pick<MountSettings, "library" | "args" | "background"> = {},
+): string[] {
   const library = settings.library === undefined ? [] : ["--library", settings.library];
   // Most tests ask the server right after a close. Flags among the arguments win over these words.
   const waits = settings.background === true ? [] : ["-o", "commit=close,fsync=server"];

@@ -1,7 +1,5 @@
 /** The filesystem when an operation fails half-way: nothing is lost, and nothing wrong is shown or stored. */
 
-import { readFile, writeFile } from "node:fs/promises";
-import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import {
@@ -28,7 +26,6 @@ import {
   signal,
   spoolFiles,
   stale,
-  stateDir,
   stored,
   useFileSystem,
   within,

@@ -1,7 +1,5 @@
 /** The filesystem over the real client and the development server: what each operation leaves on the server. */
 
-import { readdir, readFile } from "node:fs/promises";
-import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import {
@@ -21,7 +19,6 @@ import {
   signal,
   spoolFiles,
   stale,
-  stateDir,
   stored,
   until,
   useFileSystem,
