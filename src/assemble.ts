@@ -29,6 +29,7 @@ import { Outbox } from "./vfs/outbox.ts";
 import { Recovered } from "./vfs/recovered.ts";
 import { Removals } from "./vfs/removals.ts";
 import { Superblock } from "./vfs/superblock.ts";
+import { Xattrs } from "./vfs/xattrs.ts";
 import type { WriteState } from "./write-state.ts";
 import { Committer } from "./writeback/committer.ts";
 import type { Pending } from "./writeback/records.ts";
@@ -92,8 +93,9 @@ export function assemble(options: FileSystemOptions): Assembled {
     committer,
     locks,
   });
-  const fileSystem = new FileSystem({ superblock, directories, namespace, files, commits, account });
   const outbox = new Outbox({ superblock, directories, commits, backlog, committer });
+  const xattrs = new Xattrs({ committer, outbox, listings });
+  const fileSystem = new FileSystem({ superblock, directories, namespace, files, commits, xattrs, account });
   const revive = (pending: Pending, libraryOf: (id: LibraryId) => Library | undefined) =>
     recovered.revive(pending, libraryOf, { superblock, files, commits, removals, backlog, spool, log, keep });
   return { fileSystem, outbox, committer, cache, listings, revive };

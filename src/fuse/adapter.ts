@@ -11,6 +11,7 @@ import { FsError, failureOf } from "../vfs/errno.ts";
 import type { FileSystem } from "../vfs/filesystem.ts";
 import type { Inode } from "../vfs/inode.ts";
 import { assertWritable } from "../vfs/namespace.ts";
+import { Xattrs } from "../vfs/xattrs.ts";
 import type {
   Attr,
   AttrReply,
@@ -252,18 +253,24 @@ export class Adapter implements Operations {
   }
 
   getxattr(_ctx: OpContext, ino: number, name: string): Promise<Uint8Array> {
-    return this.#refuse("getxattr", { ino, name }, "ENODATA", "no such attribute");
+    return this.#run("getxattr", { ino, name }, async () => {
+      const value = this.#fs.xattr(ino, name);
+      if (value === undefined) throw new FsError("ENODATA", "no such attribute");
+      return Buffer.from(value);
+    });
   }
 
-  async listxattr(): Promise<readonly string[]> {
-    return [];
+  listxattr(_ctx: OpContext, ino: number): Promise<readonly string[]> {
+    return this.#run("listxattr", { ino }, async () => this.#fs.xattrs(ino));
   }
 
   setxattr(_ctx: OpContext, ino: number, name: string): Promise<void> {
+    if (Xattrs.isKnown(name)) return this.#refuse("setxattr", { ino, name }, "EPERM", `${name} is a fact`);
     return this.#refuse("setxattr", { ino, name }, "ENOTSUP", "Seafile stores no extended attributes");
   }
 
   removexattr(_ctx: OpContext, ino: number, name: string): Promise<void> {
+    if (Xattrs.isKnown(name)) return this.#refuse("removexattr", { ino, name }, "EPERM", `${name} is a fact`);
     return this.#refuse("removexattr", { ino, name }, "ENODATA", "no such attribute");
   }
 

@@ -18,6 +18,7 @@ import { HandleTable } from "./handle-table.ts";
 import type { DirInode, FileInode, Inode } from "./inode.ts";
 import { assertContentWritable, assertWritable, type Namespace, type Place } from "./namespace.ts";
 import type { Superblock } from "./superblock.ts";
+import type { Xattrs } from "./xattrs.ts";
 
 const { O_EXCL, O_RDONLY, O_TRUNC } = constants;
 const O_ACCMODE = 3;
@@ -56,6 +57,7 @@ export interface FileSystemParts {
   readonly namespace: Namespace;
   readonly files: FileStore;
   readonly commits: FileCommits;
+  readonly xattrs: Xattrs;
   readonly account: Account;
 }
 
@@ -65,6 +67,7 @@ export class FileSystem {
   readonly #namespace: Namespace;
   readonly #files: FileStore;
   readonly #commits: FileCommits;
+  readonly #xattrs: Xattrs;
   readonly #account: Account;
   readonly #openFiles = new HandleTable<FileHandle>();
   readonly #openDirs = new HandleTable<DirHandle>();
@@ -76,6 +79,7 @@ export class FileSystem {
     this.#namespace = parts.namespace;
     this.#files = parts.files;
     this.#commits = parts.commits;
+    this.#xattrs = parts.xattrs;
     this.#account = parts.account;
   }
 
@@ -96,6 +100,16 @@ export class FileSystem {
 
   sizeOf(inode: Inode): number {
     return inode.kind === "file" ? this.#files.sizeOf(inode) : 0;
+  }
+
+  /** Value of an extended attribute. undefined: the inode has none of that name. */
+  xattr(ino: number, name: string): string | undefined {
+    return this.#xattrs.get(this.inode(ino), name);
+  }
+
+  /** Names of the extended attributes that have a value. */
+  xattrs(ino: number): string[] {
+    return this.#xattrs.list(this.inode(ino));
   }
 
   /** What lookup finds, if that takes no wait; else undefined, which says nothing about the name. */

@@ -188,9 +188,9 @@ export class Committer {
     }
   }
 
-  /** Whether the last attempt of what the task wants now has failed. */
-  failureOf(task: Task): unknown {
-    return this.#entries.get(task)?.failure;
+  /** undefined: the task is not in the queue. */
+  stateOf(task: Task): TaskState | undefined {
+    return this.#entries.get(task)?.state;
   }
 
   has(task: Task): boolean {
