@@ -61,10 +61,6 @@ export class MemoryFileSystem implements FileSystemCalls {
 
   xattr(): undefined {}
 
-  xattrs(): string[] {
-    return [];
-  }
-
   known(parent: number, name: string): Inode | undefined {
     const dir = this.#dir(parent);
     const entry = dir === this.#superblock.root ? topEntry(name) : BY_NAME.get(name);

@@ -11,7 +11,7 @@ import { FsError, failureOf } from "../vfs/errno.ts";
 import type { FileSystem } from "../vfs/filesystem.ts";
 import type { Inode } from "../vfs/inode.ts";
 import { assertWritable } from "../vfs/namespace.ts";
-import { Xattrs } from "../vfs/xattrs.ts";
+import { isFact } from "../vfs/xattrs.ts";
 import type {
   Attr,
   AttrReply,
@@ -260,17 +260,17 @@ export class Adapter implements Operations {
     });
   }
 
-  listxattr(_ctx: OpContext, ino: number): Promise<readonly string[]> {
-    return this.#run("listxattr", { ino }, async () => this.#fs.xattrs(ino));
+  async listxattr(): Promise<readonly string[]> {
+    return [];
   }
 
   setxattr(_ctx: OpContext, ino: number, name: string): Promise<void> {
-    if (Xattrs.isKnown(name)) return this.#refuse("setxattr", { ino, name }, "EPERM", `${name} is a fact`);
+    if (isFact(name)) return this.#refuse("setxattr", { ino, name }, "EPERM", `${name} is a fact`);
     return this.#refuse("setxattr", { ino, name }, "ENOTSUP", "Seafile stores no extended attributes");
   }
 
   removexattr(_ctx: OpContext, ino: number, name: string): Promise<void> {
-    if (Xattrs.isKnown(name)) return this.#refuse("removexattr", { ino, name }, "EPERM", `${name} is a fact`);
+    if (isFact(name)) return this.#refuse("removexattr", { ino, name }, "EPERM", `${name} is a fact`);
     return this.#refuse("removexattr", { ino, name }, "ENODATA", "no such attribute");
   }
 

@@ -107,11 +107,6 @@ export class FileSystem {
     return this.#xattrs.get(this.inode(ino), name);
   }
 
-  /** Names of the extended attributes that have a value. */
-  xattrs(ino: number): string[] {
-    return this.#xattrs.list(this.inode(ino));
-  }
-
   /** What lookup finds, if that takes no wait; else undefined, which says nothing about the name. */
   known(parent: number, name: string): Inode | undefined {
     return this.#directories.known(this.#dir(parent), name);

@@ -1,6 +1,7 @@
 /**
- * What programs can read of a file's way to the server, as extended attributes `user.seafile.*`.
- * Invariant: answers come from what is known here, never from a request. "stored" is said of a directory only when nothing at
+ * What programs can read of a file's way to the server, as extended attributes `user.seafile.*`. They are not listed: cp, mv
+ * and rsync copy what is listed, and a copy elsewhere would go on saying what is true of this file at this moment only.
+ * Invariants: answers come from what is known here, never from a request; "stored" is said of a directory only when nothing at
  * or below it waits. Called by filesystem.ts.
  */
 import type { ListingCache } from "../cache/listing-cache.ts";
@@ -11,8 +12,7 @@ import type { Outbox } from "./outbox.ts";
 type Facts = { readonly [Name in (typeof XATTR_NAMES)[number]]?: string | undefined };
 type State = TaskState | { readonly state: "writing" | "stored" };
 
-/** In the order in which listxattr(2) gives them. */
-const XATTR_NAMES = [
+export const XATTR_NAMES = [
   "user.seafile.status",
   "user.seafile.error",
   "user.seafile.id",
@@ -36,29 +36,18 @@ export class Xattrs {
     this.#parts = parts;
   }
 
-  /** Whether the name is one of those that tell facts and cannot be set. */
-  static isKnown(name: string): boolean {
-    return (XATTR_NAMES as readonly string[]).includes(name);
-  }
-
   /** undefined: the inode has no such attribute at the moment. */
   get(inode: Inode, name: string): string | undefined {
-    return Xattrs.isKnown(name) ? this.#facts(inode)[name as keyof Facts] : undefined;
-  }
-
-  /** The attributes that have a value. */
-  list(inode: Inode): string[] {
-    const facts = this.#facts(inode);
-    return XATTR_NAMES.filter((name) => facts[name] !== undefined);
+    return isFact(name) ? this.#facts(inode)[name] : undefined;
   }
 
   #facts(inode: Inode): Facts {
-    // What was removed is in no library, and the account's root is neither.
-    if (inode.unlinked || inode.library === undefined) return {};
+    if (inode.unlinked) return {};
     const { state, error } = inode.kind === "file" ? this.#ofFile(inode) : this.#below(inode);
+    const way = { "user.seafile.status": state, "user.seafile.error": error };
+    if (inode.library === undefined) return way;
     return {
-      "user.seafile.status": state,
-      "user.seafile.error": error,
+      ...way,
       "user.seafile.id": this.#idOf(inode),
       "user.seafile.library": inode.library.id,
       "user.seafile.path": pathOf(inode),
@@ -92,6 +81,11 @@ export class Xattrs {
     if (inode.kind === "dir") return this.#parts.listings.fresh(inode.ino)?.id;
     return isUnstored(inode) ? undefined : inode.version?.id;
   }
+}
+
+/** Whether the name is one of those that tell facts and cannot be set. */
+export function isFact(name: string): name is keyof Facts {
+  return (XATTR_NAMES as readonly string[]).includes(name);
 }
 
 function reasonOf(state: State): string | undefined {
