@@ -33,7 +33,7 @@ export async function openWriteState(folders: StateFolders, log: Logger): Promis
   const { journal, records } = await Journal.open(folders.folder, log);
   const spool = await Spool.open(folders.spool);
   const pending = replay(records);
-  const backlog = new Backlog(journal, spool, pending.next, log);
+  const backlog = new Backlog(journal, spool, pending, log);
   const keep = async (spoolName: string, name: string) => {
     await mkdir(folders.recovered, { recursive: true, mode: 0o700 });
     const stamp = new Date().toISOString().replaceAll(/[:.]/g, "-");
@@ -63,7 +63,7 @@ export async function adoptSiblings({ stateDir, state, libraryOf, revive, log }:
   for (const sibling of await stateDir.siblings()) {
     try {
       const other = await openWriteState(sibling, log);
-      await settleMoves(other.pending, libraryOf);
+      await settleMoves(other.pending, libraryOf, other.backlog);
       for (const content of other.pending.contents.values()) {
         await link(other.spool.pathOf(content.spool), state.spool.pathOf(content.spool)).catch(ignoreExisting);
       }

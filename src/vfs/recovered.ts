@@ -66,7 +66,7 @@ export class Recovered {
     parts: RecoveredParts,
   ): Promise<string[]> {
     const { backlog, removals, log, spool, keep } = parts;
-    await settleMoves(pending, libraryOf);
+    await settleMoves(pending, libraryOf, backlog);
     const kept: string[] = [];
     const revived = new Map<number, DirtyFile>();
     for (const content of pending.contents.values()) {
@@ -161,10 +161,17 @@ function keyOf(library: Library, path: string): string {
 }
 
 /** Asks the server about moves of unknown outcome; what belongs below a move that was made follows it. */
-export async function settleMoves(pending: Pending, libraryOf: (id: LibraryId) => Library | undefined): Promise<void> {
-  for (const move of pending.moves.values()) {
+export async function settleMoves(
+  pending: Pending,
+  libraryOf: (id: LibraryId) => Library | undefined,
+  backlog: Backlog,
+): Promise<void> {
+  for (const [id, move] of pending.moves) {
     const library = libraryOf(move.library);
-    if (library !== undefined && (await wasMade(library, move))) follow(pending, move);
+    const isMade = library !== undefined && (await wasMade(library, move));
+    if (isMade) follow(pending, move);
+    // Asked now only: later somebody may have made a folder with the old name again.
+    backlog.moveSettled(id, isMade);
   }
 }
 

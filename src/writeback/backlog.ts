@@ -55,15 +55,18 @@ export class Backlog {
   readonly #log: Logger;
   readonly #live = new Map<number, Live>();
   readonly #moves = new Map<number, Move>();
+  /** What the journal says and nobody has taken up yet, with the spool file if it has one. */
+  readonly #unclaimed = new Map<number, string | undefined>();
   #next: number;
   #compacting: Promise<void> | undefined;
 
-  /** `next` is above every number in the journal. */
-  constructor(journal: Journal, spool: Spool, next: number, log: Logger) {
+  /** `pending` is what the journal amounts to. */
+  constructor(journal: Journal, spool: Spool, pending: Pending, log: Logger) {
     this.#journal = journal;
     this.#spool = spool;
-    this.#next = next;
+    this.#next = pending.next;
     this.#log = log;
+    this.#inherit(pending);
   }
 
   /** A number for something that waits, unlike any other in this journal. */
@@ -96,27 +99,41 @@ export class Backlog {
     const known = { size, baseLimit, present: content.written.extents, sealed };
     const dirty = DirtyFile.remembered({ id, file, tracker: this.#tracker(id), ...from }, known);
     this.#live.set(id, { kind: "content", dirty, library, path, base, over, created, expects, attempted, mtime });
+    this.#unclaimed.delete(id);
     return dirty;
   }
 
   adoptRemoval(id: number, removal: Removal): void {
     this.#live.set(id, { kind: "removal", removal });
+    this.#unclaimed.delete(id);
   }
 
-  /** Takes over what another journal says is pending; its spool files are in this spool by now. Durable when this resolves. */
+  /** The server was asked about a move that an earlier process did not hear the answer of; what waits below it follows it. */
+  moveSettled(id: number, isMade: boolean): void {
+    this.#end(id, isMade ? "done" : "void");
+  }
+
+  /**
+   * Takes over what another journal says is pending, unless that was done before; its spool files are in this spool by now.
+   * Durable when this resolves.
+   */
   async import(pending: Pending): Promise<Pending> {
-    const ids = new Map([...pending.contents.keys(), ...pending.removals.keys()].map((id) => [id, this.#next++]));
+    const known = new Set([...this.#unclaimed.values(), ...[...this.#live.values()].map(spoolOf)]);
+    const wanted = [...pending.contents].filter(([, { spool }]) => !known.has(spool));
+    const ids = new Map([...wanted.map(([id]) => id), ...pending.removals.keys()].map((id) => [id, this.#next++]));
     const renumbered = (content: PendingContent): PendingContent => ({
       ...content,
       id: ids.get(content.id)!,
       over: content.over === undefined ? undefined : ids.get(content.over),
     });
-    const contents = new Map([...pending.contents].map(([id, content]) => [ids.get(id)!, renumbered(content)]));
+    const contents = new Map(wanted.map(([id, content]) => [ids.get(id)!, renumbered(content)]));
     const removals = new Map([...pending.removals].map(([id, removal]) => [ids.get(id)!, removal]));
     const records = [...contents.values()].flatMap(recordsOf);
     for (const [id, removal] of removals) records.push({ t: "removing", id, ...removal });
+    const imported = { contents, removals, moves: new Map(), next: this.#next };
+    this.#inherit(imported);
     if (records.length > 0) await this.#journal.accept(...records);
-    return { contents, removals, moves: new Map(), next: this.#next };
+    return imported;
   }
 
   /**
@@ -126,17 +143,22 @@ export class Backlog {
   async seal(dirty: DirtyFile, mtime: number, replaces?: DirtyFile, instead: readonly number[] = []): Promise<void> {
     await dirty.seal();
     await this.#spool.sync();
-    const live = this.#content(dirty.id);
-    if (live !== undefined) live.mtime = mtime;
     const over = [...instead, ...(replaces === undefined || replaces === dirty ? [] : [replaces.id])];
+    const ended = new Map(over.flatMap((id) => (this.#live.has(id) ? [[id, this.#live.get(id)!] as const] : [])));
+    const ends = [...ended.keys()].map((id) => ({ t: "done", id }) as const);
+    const live = this.#content(dirty.id);
+    const before = live?.mtime;
+    // In the same turn as the records, since the journal may be shortened before they are on the disk.
+    if (live !== undefined) live.mtime = mtime;
+    for (const id of over) this.#live.delete(id);
     try {
-      const ends = over.filter((id) => this.#live.has(id)).map((id) => ({ t: "done", id }) as const);
       await this.#journal.accept(this.#sealed(dirty, mtime, replaces), ...ends);
     } catch (error) {
       dirty.unseal();
+      if (live !== undefined) live.mtime = before;
+      for (const [id, it] of ended) this.#live.set(id, it);
       throw error;
     }
-    for (const id of over) this.#live.delete(id);
     this.#compactIfWorthwhile();
   }
 
@@ -188,8 +210,13 @@ export class Backlog {
   /** Remembers, durably, that something is to be removed from the server. Resolves with its number. */
   async removing(removal: Removal): Promise<number> {
     const id = this.#next++;
-    await this.#journal.accept({ t: "removing", id, ...removal });
     this.#live.set(id, { kind: "removal", removal });
+    try {
+      await this.#journal.accept({ t: "removing", id, ...removal });
+    } catch (error) {
+      this.#live.delete(id);
+      throw error;
+    }
     return id;
   }
 
@@ -202,7 +229,15 @@ export class Backlog {
     if (![...this.#live.values()].some((live) => isAtOrBelow(destinationOf(live), library, from))) return work();
     const id = this.#next++;
     this.#moves.set(id, move);
-    await this.#journal.accept({ t: "moving", id, library, from, to, kind: move.kind });
+    try {
+      await this.#journal.accept({ t: "moving", id, library, from, to, kind: move.kind });
+      return await this.#moved(id, move, work);
+    } finally {
+      this.#moves.delete(id);
+    }
+  }
+
+  async #moved<T>(id: number, { library, from, to }: Move, work: () => Promise<T>): Promise<T> {
     try {
       const result = await work();
       this.moved(library, from, to);
@@ -213,7 +248,8 @@ export class Backlog {
       throw error;
     } finally {
       this.#moves.delete(id);
-      await this.#journal.sync();
+      // A disk that is full changes nothing: without this record the server is asked.
+      await this.#journal.sync().catch(() => {});
     }
   }
 
@@ -236,6 +272,11 @@ export class Backlog {
   async close(): Promise<void> {
     await this.#compacting;
     await this.#journal.close();
+  }
+
+  #inherit({ contents, removals, moves }: Pending): void {
+    for (const { id, spool } of contents.values()) this.#unclaimed.set(id, spool);
+    for (const id of [...removals.keys(), ...moves.keys()]) this.#unclaimed.set(id, undefined);
   }
 
   #begin(
@@ -290,11 +331,13 @@ export class Backlog {
   }
 
   #end(id: number, t: "done" | "void"): void {
-    if (this.#live.delete(id)) this.#journal.append({ t, id });
+    const isKnown = this.#live.delete(id) || this.#unclaimed.delete(id);
+    if (isKnown) this.#journal.append({ t, id });
   }
 
   #compactIfWorthwhile(): void {
-    if (this.#compacting !== undefined || this.#journal.size < COMPACT_BYTES) return;
+    // What nobody has taken up yet is in the journal only.
+    if (this.#compacting !== undefined || this.#unclaimed.size > 0 || this.#journal.size < COMPACT_BYTES) return;
     if (this.#journal.size < 4 * BYTES_PER_RECORD * this.#live.size) return;
     this.#compacting = this.#journal
       .compact(this.#records())
@@ -323,6 +366,10 @@ export class Backlog {
     }
     return records;
   }
+}
+
+function spoolOf(live: Live): string | undefined {
+  return live.kind === "content" ? live.dirty.spoolName : undefined;
 }
 
 function destinationOf(live: Live): Destination {
