@@ -5,7 +5,9 @@ import type { Assembled } from "./assemble.ts";
 import type { MountControl, MountStatus, QueueItem } from "./control/protocol.ts";
 import type { Target } from "./mount-target.ts";
 import type { Account } from "./seafile/account.ts";
+import type { Library } from "./seafile/library.ts";
 import type { Inode } from "./vfs/inode.ts";
+import { uniqueNames } from "./vfs/library-root.ts";
 import type { OutboxItem } from "./vfs/outbox.ts";
 
 export interface ControlParts {
@@ -49,10 +51,11 @@ async function inodeAt(fileSystem: Assembled["fileSystem"], path: string, signal
   return inode;
 }
 
-function itemOf({ state, ...item }: OutboxItem, { target }: ControlParts): QueueItem {
-  const location = locationOf(item, target);
+function itemOf({ state, library, ...item }: OutboxItem, { target }: ControlParts): QueueItem {
+  const location = locationOf(library, item.path, target);
   return {
     ...item,
+    library: library.info.name,
     ...(location === undefined ? {} : { location }),
     state: state.state,
     ...(state.state === "uploading" ? { sent: state.sent } : {}),
@@ -63,9 +66,12 @@ function itemOf({ state, ...item }: OutboxItem, { target }: ControlParts): Queue
 }
 
 /** Where the mount shows the path, if it does. */
-function locationOf({ library, path }: { library: string; path: string }, target: Target): string | undefined {
-  if (target.library === undefined) return `/${library}${path}`;
-  if (target.library.info.name !== library) return undefined;
+function locationOf(library: Library, path: string, target: Target): string | undefined {
+  if (target.library === undefined) {
+    const shown = [...uniqueNames(target.infos)].find(([{ id }]) => id === library.id)?.[1] ?? library.info.name;
+    return `/${shown}${path}`;
+  }
+  if (target.library.id !== library.id) return undefined;
   const top = target.path === undefined || target.path === "/" ? "" : target.path;
   return path.startsWith(`${top}/`) ? path.slice(top.length) : undefined;
 }

@@ -5,6 +5,7 @@
  */
 import { constants } from "node:fs";
 import { open } from "node:fs/promises";
+import type { Library } from "../seafile/library.ts";
 import type { Backlog } from "../writeback/backlog.ts";
 import type { Committer, TaskState } from "../writeback/committer.ts";
 import type { Directories } from "./directory.ts";
@@ -17,7 +18,7 @@ import type { Superblock } from "./superblock.ts";
 export interface OutboxItem {
   readonly id: number;
   readonly op: "put" | "remove";
-  readonly library: string;
+  readonly library: Library;
   /** Absolute in the library. */
   readonly path: string;
   readonly size: number;
@@ -46,7 +47,7 @@ export class Outbox {
   items(): OutboxItem[] {
     const queued = this.#parts.committer.queue().map(({ task, since, attempts, state }): OutboxItem => {
       const { id, op, path, size } = task;
-      return { id, op, library: task.library.info.name, path, size, since, state, attempts };
+      return { id, op, library: task.library, path, size, since, state, attempts };
     });
     const open = this.#files()
       .filter((inode) => isUnsealed(inode.dirty) && inode.sealed === undefined)
@@ -57,7 +58,7 @@ export class Outbox {
         return {
           id: inode.dirty!.id,
           op: "put",
-          library: inode.library.info.name,
+          library: inode.library,
           path: pathOf(inode),
           size,
           since,
@@ -74,19 +75,19 @@ export class Outbox {
    */
   async sync(under?: Inode, signal?: AbortSignal): Promise<void> {
     const { commits, committer } = this.#parts;
-    const isWanted = (path: string, library: string) => under === undefined || this.isBelow({ path, library }, under);
-    const files = this.#files().filter((inode) => isWanted(pathOf(inode), inode.library.info.name));
+    const isWanted = (path: string, library: Library) => under === undefined || this.isBelow({ path, library }, under);
+    const files = this.#files().filter((inode) => isWanted(pathOf(inode), inode.library));
     await Promise.all(files.map((inode) => commits.commit(inode, signal).catch(() => {})));
     const tasks = committer
       .queue()
-      .filter(({ task, state }) => isWanted(task.path, task.library.info.name) && !isHeldByUser(state));
+      .filter(({ task, state }) => isWanted(task.path, task.library) && !isHeldByUser(state));
     await Promise.all(tasks.map(({ task }) => committer.now(task, signal).catch(() => {})));
     signal?.throwIfAborted();
   }
 
   /** Whether the item is the inode or lies below it. */
   isBelow({ path, library }: Pick<OutboxItem, "path" | "library">, under: Inode): boolean {
-    if (under.library?.info.name !== library) return under.library === undefined;
+    if (under.library?.id !== library.id) return under.library === undefined;
     const top = pathOf(under);
     return top === "/" || path === top || path.startsWith(`${top}/`);
   }
