@@ -6,7 +6,7 @@
  */
 import { SEED_MAX } from "../cache/policy.ts";
 import type { Logger } from "../observe/log.ts";
-import type { RemoteEntry } from "../seafile/types.ts";
+import type { ObjectId, RemoteEntry } from "../seafile/types.ts";
 import { KeyedMutex } from "../util/keyed-mutex.ts";
 import { splitExtension } from "../util/paths.ts";
 import { now } from "../util/timespec.ts";
@@ -16,7 +16,7 @@ import type { Directories } from "./directory.ts";
 import type { FileStore } from "./file-store.ts";
 import { type DirInode, type FileInode, type Inode, isHeldHere, isUnsealed, isUnstored, pathOf } from "./inode.ts";
 import type { Locks } from "./locks.ts";
-import { type OnConflict, PutTask } from "./put-task.ts";
+import { identify, type OnConflict, PutTask } from "./put-task.ts";
 import type { Superblock } from "./superblock.ts";
 
 /** When what was written is sent to the server, and who waits for it. */
@@ -116,7 +116,8 @@ export class FileCommits {
         return;
       }
       const earlier = inode.sealed;
-      backlog.placed(dirty, pathOf(inode), inode.baseId, inode.attempted);
+      const attempted = (await this.#attemptUnderWay(inode)) ?? inode.attempted;
+      backlog.placed(dirty, pathOf(inode), inode.baseId, attempted);
       await backlog.seal(dirty, mtime, earlier, inode.instead.splice(0));
       dirty.retain();
       inode.sealed = dirty;
@@ -142,10 +143,14 @@ export class FileCommits {
   /** The name leads elsewhere now: the journal must know before anybody is told. */
   async placed(inode: FileInode): Promise<void> {
     const { backlog } = this.#parts;
-    for (const dirty of new Set([inode.sealed, inode.dirty])) {
-      if (dirty !== undefined) backlog.placed(dirty, pathOf(inode), inode.baseId, inode.attempted);
-    }
+    this.#place(inode);
     if (inode.sealed !== undefined || inode.dirty !== undefined) await backlog.sync();
+  }
+
+  #place(inode: FileInode): void {
+    for (const dirty of new Set([inode.sealed, inode.dirty])) {
+      if (dirty !== undefined) this.#parts.backlog.placed(dirty, pathOf(inode), inode.baseId, inode.attempted);
+    }
   }
 
   /** The file was removed: nothing of it is stored any more, whoever has it open goes on. */
@@ -237,6 +242,22 @@ export class FileCommits {
     this.#parts.directories.expire(dir);
   }
 
+  /** What the server may have by the time of a crash without our knowing. It is ours, and what is sealed now shall replace it. */
+  async #attemptUnderWay({ sealed, task }: FileInode): Promise<ObjectId | undefined> {
+    // With parts still missing nothing of it was sent yet.
+    if (sealed === undefined || task === undefined || sealed.needsBase) return undefined;
+    if (!this.#parts.committer.isUnderWay(task)) return undefined;
+    sealed.retain();
+    try {
+      return await identify(await sealed.content());
+    } catch (error) {
+      this.#parts.log.debug({ err: error }, "unidentified upload");
+      return undefined;
+    } finally {
+      await sealed.release();
+    }
+  }
+
   #newTask(inode: FileInode, mayBeStored = false): PutTask {
     const { backlog, directories, locks, log, policy, user } = this.#parts;
     return new PutTask(backlog.number(), inode, mayBeStored, {
@@ -267,6 +288,9 @@ export class FileCommits {
       `${inode.name} exists on the server by now; yours is called ${name}`,
     );
     this.#parts.superblock.move(inode, dir, name);
-    if (inode.kind === "file") inode.baseId = null;
+    if (inode.kind !== "file") return;
+    inode.baseId = null;
+    // Before anything else is noted under the name that it had.
+    this.#place(inode);
   }
 }

@@ -242,11 +242,19 @@ export class Namespace {
     target: FileInode,
     signal: AbortSignal | undefined,
   ): Promise<void> {
-    const old = { dir: source.parent!, name: source.name, expects: expectedOf(source) };
+    const old = { dir: source.parent!, name: source.name };
+    const removed = { kind: "file", expects: expectedOf(source), inner: new Map() } as const;
     // A commit reads gaps of the content through the name that they are stored under.
     await source.sealed!.content(signal);
-    await this.#retarget(source, to, target, signal);
-    await this.#removals.remove(old.dir, old.name, { kind: "file", expects: old.expects, inner: new Map() }, signal);
+    // In the journal first: after a crash between the two the content is still at the old name, and stands above this.
+    const id = await this.#removals.announce(old.dir, old.name, removed);
+    try {
+      await this.#retarget(source, to, target, signal);
+    } catch (error) {
+      this.#backlog.done(id);
+      throw error;
+    }
+    await this.#removals.remove(old.dir, old.name, removed, signal, id);
   }
 
   /**
@@ -302,14 +310,17 @@ export class Namespace {
     const path = joinPath(pathOf(to.dir), to.name);
     const change = { op: "move", from: pathOf(source), to: path, kind: source.kind } as const;
     await this.#removals.flush(to.dir, to.name, signal);
-    const moved = await this.#backlog.moving({ library: source.library!.id, ...change }, () =>
-      whileMoving(source, () => this.#apply(from.dir, change, signal)),
+    await this.#backlog.moving({ library: source.library!.id, ...change }, () =>
+      whileMoving(source, async () => {
+        const moved = await this.#apply(from.dir, change, signal);
+        if (source.kind === "dir") this.#recovered.moved(source.library!, change.from, path);
+        const known = this.#directories.entry(from.dir, from.name);
+        // At once: whoever waits for the move, and whatever is noted in the journal after it, needs the new path.
+        this.#superblock.move(source, to.dir, to.name);
+        this.#directories.removed(from.dir, from.name);
+        this.#directories.added(to.dir, moved ?? { ...known!, name: to.name });
+      }),
     );
-    if (source.kind === "dir") this.#recovered.moved(source.library!, change.from, path);
-    const known = this.#directories.entry(from.dir, from.name);
-    this.#superblock.move(source, to.dir, to.name);
-    this.#directories.removed(from.dir, from.name);
-    this.#directories.added(to.dir, moved ?? { ...known!, name: to.name });
   }
 
   async #removeEmpty(dir: DirInode, inode: DirInode, signal: AbortSignal | undefined): Promise<void> {
@@ -380,8 +391,7 @@ async function whileMoving<T>(inode: Inode, move: () => Promise<T>): Promise<T> 
     return await move();
   } finally {
     inode.moving = undefined;
-    // After the caller has moved the inode, which it does without waiting for anything.
-    setImmediate(resolve);
+    resolve();
   }
 }
 

@@ -19,7 +19,7 @@ import type { Spool } from "../writeback/spool.ts";
 import type { FileCommits } from "./file-commits.ts";
 import type { FileStore } from "./file-store.ts";
 import { type DirInode, pathOf } from "./inode.ts";
-import type { Removals } from "./removals.ts";
+import type { Removals, Unmade } from "./removals.ts";
 import type { Superblock } from "./superblock.ts";
 
 export interface RecoveredParts {
@@ -35,6 +35,8 @@ export interface RecoveredParts {
 }
 
 export class Recovered {
+  /** Files of the spool that were taken up. */
+  readonly #spoolNames = new Set<string>();
   /** Detached folders with files that are not shown yet. */
   readonly #folders = new Map<string, { readonly library: Library; readonly path: string; dir: DirInode }>();
 
@@ -65,12 +67,13 @@ export class Recovered {
     libraryOf: (id: LibraryId) => Library | undefined,
     parts: RecoveredParts,
   ): Promise<string[]> {
-    const { backlog, removals, log, spool, keep } = parts;
+    const { backlog, log, keep } = parts;
     await settleMoves(pending, libraryOf, backlog);
     const kept: string[] = [];
     const revived = new Map<number, DirtyFile>();
     for (const content of pending.contents.values()) {
       const library = libraryOf(content.library);
+      this.#spoolNames.add(content.spool);
       if (library !== undefined) await this.#revive(content, library, revived, parts);
       else {
         const place = await keep(content.spool, splitPath(content.path).name);
@@ -82,16 +85,17 @@ export class Recovered {
         );
       }
     }
-    for (const [id, removal] of pending.removals) {
-      const library = libraryOf(removal.library);
-      backlog.adoptRemoval(id, removal);
-      if (library === undefined) backlog.done(id);
-      else removals.resume(id, library, removal);
-    }
-    const known = new Set([...pending.contents.values()].map((content) => content.spool));
+    resumeRemovals(pending, libraryOf, parts);
+    kept.push(...(await this.#tidy(pending.finished, parts)));
+    return kept;
+  }
+
+  /** What else is in the spool: remains of what is over, and what no journal explains, which is kept for the user. */
+  async #tidy(finished: ReadonlySet<string>, { spool, keep, log }: RecoveredParts): Promise<string[]> {
+    const kept: string[] = [];
     for (const name of await spool.names()) {
-      if (known.has(name)) continue;
-      if ((await spool.existing(name).use((handle) => handle.stat())).size === 0) await spool.existing(name).remove();
+      if (this.#spoolNames.has(name)) continue;
+      if (finished.has(name) || (await spool.sizeOf(name)) === 0) await spool.existing(name).remove();
       else {
         const place = await keep(name, "unknown");
         kept.push(place);
@@ -108,10 +112,14 @@ export class Recovered {
     parts: RecoveredParts,
   ): Promise<void> {
     const { superblock, files, commits, backlog, spool, log } = parts;
-    const onDisk = content.sealed
-      ? content.size
-      : (await spool.existing(content.spool).use((handle) => handle.stat())).size;
-    const size = Math.max(content.size, onDisk);
+    const onDisk = await spool.sizeOf(content.spool);
+    if (onDisk === undefined) {
+      // Its file goes before the record that it is over gets into the journal.
+      backlog.done(content.id);
+      log.warn({ path: content.path }, `${content.path} was removed or stored right before the mount ended`);
+      return;
+    }
+    const size = content.sealed ? content.size : Math.max(content.size, onDisk);
     const under = content.over === undefined ? undefined : revived.get(content.over);
     const hasWritten = content.sealed || onDisk > 0 || content.written.extents.length > 0;
     if (!hasWritten) {
@@ -154,6 +162,24 @@ export class Recovered {
     this.#folders.set(key, { library, path, dir });
     return dir;
   }
+}
+
+function resumeRemovals(
+  { contents, removals: pending }: Pending,
+  libraryOf: (id: LibraryId) => Library | undefined,
+  { backlog, removals }: RecoveredParts,
+): void {
+  const unmade: Unmade[] = [];
+  const sealed = [...contents.values()].filter((content) => content.sealed);
+  for (const [id, removal] of pending) {
+    const library = libraryOf(removal.library);
+    // Removing a file, and renaming it away, begins with this record. The content is still there: that had not been accepted.
+    const isBegun = sealed.some((content) => content.library === removal.library && content.path === removal.path);
+    backlog.adoptRemoval(id, removal);
+    if (library === undefined || isBegun) backlog.done(id);
+    else unmade.push({ id, library, removal });
+  }
+  removals.resume(unmade);
 }
 
 function keyOf(library: Library, path: string): string {

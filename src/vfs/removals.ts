@@ -24,6 +24,13 @@ export interface RemovalsParts {
   readonly log: Logger;
 }
 
+/** A removal as the journal knows it. */
+export interface Unmade {
+  readonly id: number;
+  readonly library: Library;
+  readonly removal: Removal;
+}
+
 export class Removals {
   readonly #parts: RemovalsParts;
 
@@ -31,17 +38,17 @@ export class Removals {
     this.#parts = parts;
   }
 
+  /** Notes, durably, that the name is to be removed. Resolves with the number for `remove`. */
+  announce(dir: DirInode, name: string, { kind, expects }: Removed): Promise<number> {
+    const path = joinPath(pathOf(dir), name);
+    return this.#parts.backlog.removing({ library: dir.library!.id, path, kind, expects: expects ?? null });
+  }
+
   /** The name is gone here; with `--commit close` this waits until it is gone on the server, and rejects if it is not. */
-  async remove(dir: DirInode, name: string, removed: Removed, signal?: AbortSignal): Promise<void> {
-    const { backlog, committer, policy } = this.#parts;
+  async remove(dir: DirInode, name: string, removed: Removed, signal?: AbortSignal, announced?: number): Promise<void> {
+    const { committer, policy } = this.#parts;
     const library = dir.library!;
-    const expects = removed.expects ?? null;
-    const id = await backlog.removing({
-      library: library.id,
-      path: joinPath(pathOf(dir), name),
-      expects,
-      kind: removed.kind,
-    });
+    const id = announced ?? (await this.announce(dir, name, removed));
     const place: RemovalPlace = { library, name, folder: () => pathOf(dir) };
     const task = new RemovalTask(id, place, removed, (it, outcome) => this.#over(dir, it, outcome));
     // Part of this one now; the journal goes on knowing them, for the case that the folder is kept.
@@ -86,12 +93,24 @@ export class Removals {
     if (task !== undefined) await this.#parts.committer.now(task, signal);
   }
 
-  /** A removal that an earlier process did not live to make. */
-  resume(id: number, library: Library, { path, kind, expects }: Removal): void {
-    const { parent, name } = splitPath(path);
-    const removed = { kind, expects: expects ?? undefined, inner: new Map() };
-    const place = { library, name, folder: () => parent };
-    this.#parts.committer.schedule(new RemovalTask(id, place, removed, (task) => this.#parts.backlog.done(task.id)), 0);
+  /** Removals that an earlier process did not live to make. That of a folder takes those of its entries along, as it did then. */
+  resume(pending: readonly Unmade[]): void {
+    const below = new Map<string, Map<string, RemovalTask>>();
+    const keyOf = (library: Library, path: string) => `${library.id} ${path}`;
+    for (const { id, library, removal } of [...pending].sort((a, b) => b.removal.path.length - a.removal.path.length)) {
+      const { path, kind, expects } = removal;
+      const { parent, name } = splitPath(path);
+      const inner = below.get(keyOf(library, path)) ?? new Map<string, RemovalTask>();
+      below.delete(keyOf(library, path));
+      const place = { library, name, folder: () => parent };
+      const removed = { kind, expects: expects ?? undefined, inner };
+      const siblings = below.get(keyOf(library, parent)) ?? new Map<string, RemovalTask>();
+      const twice = siblings.get(name);
+      if (twice !== undefined) this.#parts.backlog.done(twice.id);
+      siblings.set(name, new RemovalTask(id, place, removed, (task, outcome) => this.#forget(task, outcome)));
+      below.set(keyOf(library, parent), siblings);
+    }
+    for (const tasks of below.values()) for (const task of tasks.values()) this.#parts.committer.schedule(task, 0);
   }
 
   #over(dir: DirInode, task: RemovalTask, outcome: RemovalOutcome): void {

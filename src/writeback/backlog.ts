@@ -130,7 +130,7 @@ export class Backlog {
     const removals = new Map([...pending.removals].map(([id, removal]) => [ids.get(id)!, removal]));
     const records = [...contents.values()].flatMap(recordsOf);
     for (const [id, removal] of removals) records.push({ t: "removing", id, ...removal });
-    const imported = { contents, removals, moves: new Map(), next: this.#next };
+    const imported = { contents, removals, moves: new Map(), finished: new Set<string>(), next: this.#next };
     this.#inherit(imported);
     if (records.length > 0) await this.#journal.accept(...records);
     return imported;

@@ -47,6 +47,8 @@ export interface Pending {
   readonly removals: ReadonlyMap<number, Removal>;
   /** Moves of unknown outcome; what belongs below them is still at the old place. */
   readonly moves: ReadonlyMap<number, Move>;
+  /** Spool files of what is over: who died before removing them left them to be removed. */
+  readonly finished: ReadonlySet<string>;
   /** Above every number in the journal. */
   readonly next: number;
 }

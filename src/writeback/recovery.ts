@@ -1,8 +1,8 @@
 /**
  * What a journal says is still to be done, in the order in which it was promised. Pure: records in, a state out; who calls it
  * (vfs/recovered.ts) brings the state back to life.
- * Invariants: what was done is not there any more; sealed content takes the place of what was removed under its path before; a
- * move that was made is followed by everything at or below its source.
+ * Invariants: what was done is not there any more; sealed content takes the place of what was removed under its path before, and
+ * of other content when it is renamed there; a move that was made is followed by everything at or below its source.
  */
 import { ExtentSet } from "../util/extent-set.ts";
 import type { JournalRecord } from "./journal-record.ts";
@@ -32,6 +32,7 @@ class Replay implements Pending {
   readonly contents = new Map<number, PendingContent>();
   readonly removals = new Map<number, Removal>();
   readonly moves = new Map<number, Move>();
+  readonly finished = new Set<string>();
   next = 1;
 
   take(record: JournalRecord): void {
@@ -52,8 +53,7 @@ class Replay implements Pending {
         if (content !== undefined) this.#sealed(content, record);
         break;
       case "placed":
-        if (content !== undefined)
-          Object.assign(content, { path: record.path, expects: record.expects, attempted: record.attempted });
+        if (content !== undefined) this.#placed(content, record);
         break;
       case "removing": {
         const { library, path, kind, expects } = record;
@@ -105,17 +105,33 @@ class Replay implements Pending {
     for (const { start, end } of missing.gaps(0, size)) content.written.add(start, end);
     content.written.truncate(size);
     Object.assign(content, { size, mtime, sealed: true, baseLimit: Math.min(content.base?.size ?? 0, size) });
-    if (replaces !== undefined) this.contents.delete(replaces);
+    if (replaces !== undefined) this.#finish(replaces);
     for (const [id, removal] of this.removals) {
       if (removal.library === content.library && removal.path === content.path) this.removals.delete(id);
     }
+  }
+
+  /** One record for both halves of a rename over another file: a crash finds the name with its old or its new content. */
+  #placed(content: PendingContent, { path, expects, attempted }: Extract<JournalRecord, { t: "placed" }>): void {
+    if (content.sealed && content.path !== path) {
+      for (const [id, other] of this.contents) {
+        if (other.library === content.library && other.path === path) this.#finish(id);
+      }
+    }
+    Object.assign(content, { path, expects, attempted });
+  }
+
+  #finish(id: number): void {
+    const content = this.contents.get(id);
+    if (content !== undefined) this.finished.add(content.spool);
+    this.contents.delete(id);
   }
 
   #done(id: number): void {
     const move = this.moves.get(id);
     if (move !== undefined) follow(this, move);
     this.moves.delete(id);
-    this.contents.delete(id);
+    this.#finish(id);
     this.removals.delete(id);
   }
 }

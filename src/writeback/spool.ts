@@ -4,7 +4,7 @@
  * files need no ten thousand descriptors. The journal says what each file is. Called by backlog.ts and dirty-file.ts.
  */
 import { randomUUID } from "node:crypto";
-import { type FileHandle, mkdir, open, readdir, unlink } from "node:fs/promises";
+import { type FileHandle, mkdir, open, readdir, stat, unlink } from "node:fs/promises";
 import { join } from "node:path";
 
 export class Spool {
@@ -33,6 +33,16 @@ export class Spool {
 
   names(): Promise<string[]> {
     return readdir(this.#folder);
+  }
+
+  /** Bytes; undefined when there is no such file. */
+  async sizeOf(name: string): Promise<number | undefined> {
+    try {
+      return (await stat(this.pathOf(name))).size;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+      throw error;
+    }
   }
 
   pathOf(name: string): string {
