@@ -10,8 +10,8 @@ import type { ObjectId } from "../seafile/types.ts";
 import type { Brand } from "../util/brand.ts";
 import { joinPath } from "../util/paths.ts";
 import type { Timespec } from "../util/timespec.ts";
-import type { Task } from "../writeback/committer.ts";
 import type { DirtyFile } from "../writeback/dirty-file.ts";
+import type { Task } from "../writeback/task.ts";
 import type { RemovalTask } from "./removal-task.ts";
 
 /** A positive integer below 2^53, never reused while the mount lives. The root is 1, as the kernel has it (FUSE_ROOT_ID). */

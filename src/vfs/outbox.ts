@@ -7,7 +7,8 @@ import { constants } from "node:fs";
 import { open } from "node:fs/promises";
 import type { Library } from "../seafile/library.ts";
 import type { Backlog } from "../writeback/backlog.ts";
-import type { Committer, TaskState } from "../writeback/committer.ts";
+import type { Committer } from "../writeback/committer.ts";
+import { isHeldByUser, type TaskState } from "../writeback/task.ts";
 import type { Directories } from "./directory.ts";
 import { FsError } from "./errno.ts";
 import type { FileCommits } from "./file-commits.ts";
@@ -110,9 +111,12 @@ export class Outbox {
   async drain(signal: AbortSignal): Promise<OutboxItem[]> {
     const { committer } = this.#parts;
     await Promise.all(this.#files().map((inode) => this.#parts.commits.seal(inode).catch(() => {})));
+    for (const inode of this.#files()) {
+      // Sealed just now: it was never closed.
+      if (inode.task !== undefined && !committer.has(inode.task)) this.#parts.commits.schedule(inode, 0);
+    }
     // What failed a moment ago would only fail again, and the mount must end.
     const fresh = committer.queue().filter(({ state }) => state.state === "waiting" || state.state === "uploading");
-    for (const inode of this.#files()) this.#parts.commits.schedule(inode, 0);
     await Promise.all(fresh.map(({ task }) => committer.now(task, signal).catch(() => {})));
     committer.stop();
     const left = this.items();
@@ -185,8 +189,4 @@ export class Outbox {
     }
     return files;
   }
-}
-
-function isHeldByUser(state: TaskState): boolean {
-  return state.state === "held" && state.reason === "user";
 }

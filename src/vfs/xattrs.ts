@@ -5,7 +5,8 @@
  * or below it waits. Called by filesystem.ts.
  */
 import type { ListingCache } from "../cache/listing-cache.ts";
-import type { Committer, TaskState } from "../writeback/committer.ts";
+import type { Committer } from "../writeback/committer.ts";
+import type { TaskState } from "../writeback/task.ts";
 import { type FileInode, type Inode, isUnsealed, isUnstored, pathOf } from "./inode.ts";
 import type { Outbox } from "./outbox.ts";
 

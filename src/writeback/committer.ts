@@ -5,56 +5,21 @@
  * after the wait did. What a task changes, and what its outcome means, is the vfs's business. Called by vfs/*.
  */
 import type { Logger } from "../observe/log.ts";
-import { type Kind, SeafileError } from "../seafile/errors.ts";
-import type { ChangeResult, Library } from "../seafile/library.ts";
+import { SeafileError } from "../seafile/errors.ts";
+import type { Library } from "../seafile/library.ts";
 import type { Change } from "../seafile/types.ts";
 import { abortReason, type Deferred, deferred, raceAbort } from "../util/abort.ts";
 import type { Release } from "../util/keyed-mutex.ts";
-
-/** A change that waits to be made, as whoever wants it sees it. */
-export interface Task {
-  /** Unique in this mount. */
-  readonly id: number;
-  readonly op: "put" | "remove";
-  readonly library: Library;
-  /** Where it applies now. */
-  readonly path: string;
-  /** Bytes to be sent. */
-  readonly size: number;
-  /** Goes together with others in one request; what may take long does not. */
-  readonly isSmall: boolean;
-  /** Locks what the attempt needs and says what to send; undefined when there is nothing to do any more. */
-  begin(signal: AbortSignal): Promise<Attempt | undefined>;
-}
-
-export interface Attempt {
-  readonly change: Change;
-  /**
-   * Called once, whatever came of it (an abort reason as `error`, too): gives the locks back. "done": the task is over; "again":
-   * there is more to do, at once. Throws what the task is to be tried again for.
-   */
-  finish(result: AttemptResult): Promise<"done" | "again">;
-}
-
-export type AttemptResult =
-  | { readonly ok: true; readonly entry?: Extract<ChangeResult, { ok: true }>["entry"] }
-  | { readonly ok: false; readonly error: unknown };
-
-export type HeldReason =
-  | "quota"
-  | "permission"
-  | "name"
-  | "encrypted"
-  | "too-large"
-  | "conflict"
-  | "incomplete"
-  | "user";
-
-export type TaskState =
-  | { readonly state: "waiting"; readonly at: number }
-  | { readonly state: "uploading"; readonly sent: number }
-  | { readonly state: "retrying"; readonly at: number; readonly because: string }
-  | { readonly state: "held"; readonly at: number; readonly reason: HeldReason; readonly because: string };
+import { type Entry, heldError, newEntry, settled, waitersOf, withdraw } from "./queue-entry.ts";
+import {
+  type Attempt,
+  type AttemptResult,
+  HELD_BY_USER,
+  heldReason,
+  isHeldByUser,
+  type Task,
+  type TaskState,
+} from "./task.ts";
 
 export interface QueuedTask {
   readonly task: Task;
@@ -77,34 +42,6 @@ export interface CommitterOptions {
   readonly guard: (library: Library, signal: AbortSignal) => Promise<Release>;
 }
 
-interface Entry {
-  readonly task: Task;
-  readonly since: number;
-  state: TaskState;
-  attempts: number;
-  failure: unknown;
-  /** Waiters for the outcome of the attempt under way, and of the next one. */
-  current: Deferred<void>[];
-  next: Deferred<void>[];
-  batch: AbortController | undefined;
-  /** Wanted again after the attempt under way, at this time. */
-  rescheduled: number | undefined;
-}
-
-const HELD: Partial<Record<Kind, HeldReason>> = {
-  quota: "quota",
-  forbidden: "permission",
-  "read-only": "permission",
-  unauthorized: "permission",
-  "invalid-name": "name",
-  "name-too-long": "name",
-  "too-many-files": "name",
-  encrypted: "encrypted",
-  "too-large": "too-large",
-  conflict: "conflict",
-  gone: "incomplete",
-};
-
 export class Committer {
   readonly #options: CommitterOptions;
   readonly #entries = new Map<Task, Entry>();
@@ -125,20 +62,10 @@ export class Committer {
     const at = Date.now() + delayMs;
     let entry = this.#entries.get(task);
     if (entry === undefined) {
-      entry = {
-        task,
-        since: Date.now(),
-        state: { state: "waiting", at },
-        attempts: 0,
-        failure: undefined,
-        current: [],
-        next: [],
-        batch: undefined,
-        rescheduled: undefined,
-      };
+      entry = newEntry(task, at);
       this.#entries.set(task, entry);
     } else if (entry.state.state === "uploading") entry.rescheduled = Math.min(at, entry.rescheduled ?? at);
-    else if (!(entry.state.state === "held" && entry.state.reason === "user")) entry.state = { state: "waiting", at };
+    else if (!isHeldByUser(entry.state)) entry.state = { state: "waiting", at };
     if (task.op === "remove") this.#lastRemoval.set(task.library, { at: Date.now(), delayMs });
     this.#wakeAt(at);
   }
@@ -147,17 +74,22 @@ export class Committer {
     return this.#entries.get(task)?.state.state === "uploading";
   }
 
-  /** Attempts the task now and resolves when it is over. Rejects with what the attempt failed for; the task stays in the queue. */
+  /**
+   * Attempts the task now and resolves when it is over. Rejects with what the attempt failed for, or as "busy" when the user holds
+   * the task; it stays in the queue.
+   */
   async now(task: Task, signal?: AbortSignal): Promise<void> {
     const entry = this.#entries.get(task);
     if (entry === undefined) return;
     if (this.#stopped) throw entry.failure ?? new SeafileError("unreachable", "The mount is ending.");
+    if (entry.isHeld || isHeldByUser(entry.state)) throw heldError(task);
     const outcome = deferred<void>();
     outcome.promise.catch(() => {});
-    entry.next.push(outcome);
-    if (entry.state.state === "uploading") entry.rescheduled = 0;
-    else entry.state = { state: "waiting", at: 0 };
-    this.#pump();
+    if (entry.state.state !== "uploading") this.#expedite(entry);
+    else if (task.op === "put") entry.rescheduled = 0;
+    // A removal does not change: the attempt under way is as good as the next.
+    const isJoined = entry.state.state === "uploading" && task.op === "remove";
+    (isJoined ? entry.current : entry.next).push(outcome);
     try {
       await raceAbort(outcome.promise, signal);
     } catch (error) {
@@ -197,26 +129,32 @@ export class Committer {
     return this.#entries.has(task);
   }
 
-  /** By the user: not tried until released. */
+  /** By the user: not tried until released. Who waits for it is told. */
   hold(task: Task): boolean {
     const entry = this.#entries.get(task);
     if (entry === undefined) return false;
-    entry.batch?.abort(new DOMException("held", "AbortError"));
     entry.rescheduled = undefined;
-    entry.state = { state: "held", at: Number.POSITIVE_INFINITY, reason: "user", because: "held by the user" };
+    if (entry.state.state === "uploading") {
+      entry.isHeld = true;
+      entry.batch?.abort(new DOMException("held", "AbortError"));
+    } else entry.state = HELD_BY_USER;
+    for (const waiter of waitersOf(entry)) waiter.reject(heldError(task));
     return true;
   }
 
   retryNow(task: Task): boolean {
     const entry = this.#entries.get(task);
-    if (entry === undefined || entry.state.state === "uploading") return false;
-    entry.state = { state: "waiting", at: 0 };
-    this.#pump();
+    if (entry === undefined || (entry.state.state === "uploading" && !entry.isHeld)) return false;
+    // Broken off a moment ago, it is made again as soon as that is over.
+    if (entry.isHeld) entry.isHeld = false;
+    else this.#expedite(entry);
     return true;
   }
 
   queue(): QueuedTask[] {
-    return [...this.#entries.values()].map(({ task, since, attempts, state }) => ({ task, since, attempts, state }));
+    return [...this.#entries.values()].map(({ task, since, attempts, state, isHeld }) => {
+      return { task, since, attempts, state: isHeld ? HELD_BY_USER : state };
+    });
   }
 
   /** The newest failures, oldest first. */
@@ -239,10 +177,16 @@ export class Committer {
     clearTimeout(this.#timer);
     for (const entry of this.#entries.values()) {
       entry.batch?.abort(new DOMException("the mount is ending", "AbortError"));
-      for (const waiter of [...entry.current.splice(0), ...entry.next.splice(0)]) {
+      for (const waiter of waitersOf(entry)) {
         waiter.reject(new SeafileError("unreachable", "The mount is ending."));
       }
     }
+  }
+
+  /** Due at once, together with what others want at once. */
+  #expedite(entry: Entry): void {
+    entry.state = { state: "waiting", at: 0 };
+    this.#wakeAt(0);
   }
 
   /** Many schedule at once: they share one look at the queue. */
@@ -350,7 +294,7 @@ export class Committer {
       entry.batch = undefined;
       entry.attempts = 0;
       if (outcome === "again" || entry.rescheduled !== undefined) {
-        entry.state = { state: "waiting", at: outcome === "again" ? 0 : entry.rescheduled! };
+        entry.state = settled(entry, { state: "waiting", at: outcome === "again" ? 0 : entry.rescheduled! });
         entry.rescheduled = undefined;
         if (outcome === "again") entry.next.unshift(...entry.current.splice(0));
         else for (const waiter of entry.current.splice(0)) waiter.resolve();
@@ -363,7 +307,7 @@ export class Committer {
 
   #over(entry: Entry): void {
     this.#entries.delete(entry.task);
-    for (const waiter of [...entry.current.splice(0), ...entry.next.splice(0)]) waiter.resolve();
+    for (const waiter of waitersOf(entry)) waiter.resolve();
   }
 
   #failed(entry: Entry, error: unknown): void {
@@ -373,21 +317,21 @@ export class Committer {
     entry.rescheduled = undefined;
     if (isAbort(error)) {
       // Broken off by us: nothing was learned of the server.
-      entry.state = { state: "waiting", at: 0 };
+      entry.state = settled(entry, { state: "waiting", at: 0 });
       entry.next.unshift(...entry.current.splice(0));
       entry.attempts--;
       return;
     }
     entry.failure = error;
-    entry.state = this.#afterFailure(entry, error);
-    if (wanted !== undefined && entry.next.length > 0) entry.state = { state: "waiting", at: wanted };
+    const isWanted = wanted !== undefined && entry.next.length > 0;
+    entry.state = settled(entry, isWanted ? { state: "waiting", at: wanted } : this.#afterFailure(entry, error));
     this.#say(entry, error);
     for (const waiter of entry.current.splice(0)) waiter.reject(error);
   }
 
   #afterFailure({ attempts }: Entry, error: unknown): TaskState {
     const because = error instanceof Error ? error.message : String(error);
-    const reason = error instanceof SeafileError ? HELD[error.kind] : undefined;
+    const reason = heldReason(error);
     const longest = reason === undefined ? this.#options.retryMaxMs : this.#options.heldMs;
     const at = Date.now() + Math.min(longest, this.#options.retryFirstMs * 2 ** Math.min(20, attempts - 1));
     return reason === undefined ? { state: "retrying", at, because } : { state: "held", at, reason, because };
@@ -425,15 +369,6 @@ async function applyAll(library: Library, changes: readonly Change[], signal: Ab
   } catch (error) {
     return changes.map(() => ({ ok: false, error }));
   }
-}
-
-/** Answers how many still wait. */
-function withdraw({ current, next }: Entry, outcome: Deferred<void>): number {
-  for (const waiters of [current, next]) {
-    const at = waiters.indexOf(outcome);
-    if (at >= 0) waiters.splice(at, 1);
-  }
-  return current.length + next.length;
 }
 
 export function isAbort(error: unknown): boolean {
