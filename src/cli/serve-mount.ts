@@ -141,7 +141,7 @@ class Ending {
   request(signal: NodeJS.Signals): void {
     if (this.#requested) {
       this.#events.tell(
-        `Still storing what was changed in ${this.#mountpoint}; it ends by itself. (kill -9 ${process.pid} would lose it.)`,
+        `Still storing what was changed in ${this.#mountpoint}; it ends by itself. (kill -9 ${process.pid} would leave it to the next mount.)`,
       );
       return;
     }

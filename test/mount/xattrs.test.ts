@@ -14,6 +14,8 @@ const getfattr = async (name: string, path: string) =>
   (await ok("getfattr", ["--absolute-names", "--only-values", "-n", `user.seafile.${name}`, path])).trim();
 
 describe("attributes of what seamount knows", () => {
+  // SEMANTICS: "`user.seafile.id` is the object id of what is stored, of a directory while its listing is known;
+  // `user.seafile.library` is the library's id, and `user.seafile.path` the path in it."
   it("getfattr reads what the server has: status, id, library and path", async () => {
     const folder = await shared.folder();
     const file = join(folder.dir, "f");
@@ -27,6 +29,9 @@ describe("attributes of what seamount knows", () => {
     expect(await outcome(shared.worker.call("getxattr", file, "user.seafile.error"))).toBe("ENODATA");
   });
 
+  // SEMANTICS: "`user.seafile.status` of a file is stored, writing, waiting, uploading, retrying or held; that of a directory is the
+  // worst of what waits in it."
+  // SEMANTICS: "`user.seafile.error` is the reason for retrying and held."
   it("tell who waits why, and the folder above it, too", async () => {
     const scope = testScope();
     const server = await startServer(scope);
@@ -56,6 +61,8 @@ describe("attributes of what seamount knows", () => {
     expect(JSON.parse(listed.stdout)).toMatchObject([{ library: "Twins", path: "/f", location: `/${waiting}/f` }]);
   });
 
+  // SEMANTICS: "They cannot be set or removed (EPERM), and listing attributes gives an empty list, so that no copy of a file takes
+  // them along."
   it("cannot be set or removed (EPERM)", async () => {
     const folder = await shared.folder();
     const file = join(folder.dir, "f");
@@ -70,6 +77,8 @@ describe("attributes of what seamount knows", () => {
 });
 
 describe("programs that copy attributes", () => {
+  // SEMANTICS: "They cannot be set or removed (EPERM), and listing attributes gives an empty list, so that no copy of a file takes
+  // them along."
   it("find none, so that no copy says what is true of its source only", async () => {
     const folder = await shared.folder();
     const local = await tempDir(testScope(), "local");

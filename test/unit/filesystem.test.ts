@@ -180,7 +180,7 @@ describe("the filesystem", () => {
     }
   });
 
-  // SEMANTICS: "A file that was not stored yet is renamed without a request and is stored under its new name."
+  // SEMANTICS: "A file that waits is renamed without a request, also onto a stored file, whose next version it becomes."
   it("a new file renamed onto a stored one before its first close is one upload of the target", async () => {
     await save("doc.txt", "old");
     const { fh } = await create("tmp", "new");

@@ -128,6 +128,7 @@ describe("the facts of an entry", () => {
     await fs.release(fh);
   });
 
+  // SEMANTICS: "Reading one makes no request, and is answered ENODATA where there is no value."
   it("are asked of nobody", async () => {
     await save("a", "content");
     await until(() => names().includes("a"));
