@@ -220,7 +220,7 @@ export class Adapter implements Operations {
   }
 
   async fsyncdir(): Promise<void> {
-    // Every change of a directory is on the server when its operation returns.
+    // Every change of a directory is on the server or in the journal when its operation returns.
   }
 
   statfs(ctx: OpContext, ino: number): Promise<Statfs> {
