@@ -7,7 +7,7 @@ import type { Logger } from "../observe/log.ts";
 import { SeafileError } from "../seafile/errors.ts";
 import type { Library } from "../seafile/library.ts";
 import { fileIdOf } from "../seafile/object-id.ts";
-import type { Change, ObjectId, RemoteEntry } from "../seafile/types.ts";
+import type { Change, Content, ObjectId, RemoteEntry } from "../seafile/types.ts";
 import { joinPath, splitPath } from "../util/paths.ts";
 import { now } from "../util/timespec.ts";
 import type { Backlog } from "../writeback/backlog.ts";
@@ -39,6 +39,11 @@ export interface PutParts {
 const IDENTIFY_MAX = 256 * 1024 * 1024;
 /** Up to this size files go together in one request. */
 const SMALL = 1024 * 1024;
+
+/** The id that the server will give the content; undefined when it is too large to read it for that. */
+export async function identify(content: Content): Promise<ObjectId | undefined> {
+  return content.size <= IDENTIFY_MAX ? ((await fileIdOf(content)) as ObjectId) : undefined;
+}
 
 export class PutTask implements Task {
   readonly op = "put";
@@ -91,7 +96,7 @@ export class PutTask implements Task {
     try {
       const { generation } = inode;
       const content = await dirty.content(signal);
-      if (this.#mayBeStored) await this.#rememberAttempt(content);
+      if (this.#mayBeStored && inode.attempted === undefined) await this.#rememberAttempt(content);
       this.#mayBeStored = false;
       const change = await this.#change(content, signal);
       return { change, finish: (result) => this.#finish(dirty, generation, change, result).finally(release) };
@@ -155,11 +160,12 @@ export class PutTask implements Task {
     }
     if (isNew || entry.name !== name) directories.added(dir, entry);
     else directories.replaced(dir, entry);
+    // What goes on from here must not need this content any more.
+    if (inode.dirty !== undefined && inode.dirty !== dirty) await inode.dirty.detach();
+    // Not before: what was being written may have been closed meanwhile.
     const isNewest = inode.sealed === dirty;
     if (isNewest && inode.generation !== generation && inode.dirty === dirty) return "again"; // Another time was set meanwhile.
     backlog.done(dirty.id);
-    // What goes on from here must not need this content any more.
-    if (inode.dirty !== undefined && inode.dirty !== dirty) await inode.dirty.detach();
     for (const later of [inode.sealed, inode.dirty]) {
       if (later !== undefined && later !== dirty) backlog.placed(later, pathOf(inode), entry.id);
     }
@@ -202,8 +208,7 @@ export class PutTask implements Task {
   }
 
   async #rememberAttempt(content: Extract<Change, { op: "put" }>["content"]): Promise<void> {
-    if (content.size <= IDENTIFY_MAX && this.#aside === undefined)
-      this.inode.attempted = (await fileIdOf(content)) as ObjectId;
+    if (this.#aside === undefined) this.inode.attempted = (await identify(content)) ?? this.inode.attempted;
   }
 
   async #dropTime(): Promise<void> {

@@ -36,6 +36,7 @@ export class RemovalTask implements Task {
   readonly place: RemovalPlace;
   readonly removed: Removed;
   readonly #over: (task: RemovalTask, outcome: RemovalOutcome) => void;
+  /** A moment ago nothing was in the folder but what was removed here: the next attempt need not look again. */
   #isChecked = false;
   #isKept = false;
 
@@ -67,15 +68,17 @@ export class RemovalTask implements Task {
 
   async begin(signal: AbortSignal): Promise<Attempt | undefined> {
     const { kind, expects, inner } = this.removed;
+    let isChecked = this.#isChecked;
+    this.#isChecked = false;
     // The listing that led to the decision is not the server's any more: our own changes below made another one of it.
-    if (kind === "dir" && expects === undefined && !this.#isChecked) {
-      if (!(await this.#holdsOnlyRemoved(this.path, inner, signal))) {
+    if (kind === "dir" && expects === undefined && !isChecked) {
+      isChecked = await this.#holdsOnlyRemoved(this.path, inner, signal);
+      if (!isChecked) {
         this.#keep();
         return undefined;
       }
-      this.#isChecked = true;
     }
-    const more = expects === undefined ? {} : { expects };
+    const more = isChecked || expects === undefined ? {} : { expects };
     return {
       change: { op: "remove", path: this.path, kind, ...more },
       finish: (result) => this.#finish(result),
@@ -86,14 +89,11 @@ export class RemovalTask implements Task {
     if (!result.ok) {
       const { error } = result;
       const isChanged = error instanceof SeafileError && error.kind === "conflict";
-      if (isChanged && this.removed.kind === "dir" && !this.#isChecked) {
-        // Perhaps only what we removed ourselves a moment ago.
-        if (await this.#holdsOnlyRemoved(this.path, this.removed.inner, undefined)) {
-          this.#isChecked = true;
-          return "again";
-        }
-      }
       if (!isChanged) throw error;
+      // Perhaps only what we removed ourselves a moment ago.
+      const { kind, inner } = this.removed;
+      this.#isChecked = kind === "dir" && (await this.#holdsOnlyRemoved(this.path, inner, undefined));
+      if (this.#isChecked) return "again";
       this.#keep();
       return "done";
     }
