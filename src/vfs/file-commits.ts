@@ -118,7 +118,9 @@ export class FileCommits {
       const earlier = inode.sealed;
       const attempted = (await this.#attemptUnderWay(inode)) ?? inode.attempted;
       backlog.placed(dirty, pathOf(inode), inode.baseId, attempted);
-      await backlog.seal(dirty, mtime, earlier, inode.instead.splice(0));
+      const over = [...inode.instead];
+      await backlog.seal(dirty, mtime, earlier, over);
+      inode.instead.splice(0, inode.instead.length, ...inode.instead.filter((id) => !over.includes(id)));
       dirty.retain();
       inode.sealed = dirty;
       inode.task ??= this.#newTask(inode);
@@ -144,6 +146,8 @@ export class FileCommits {
   async placed(inode: FileInode): Promise<void> {
     const { backlog } = this.#parts;
     this.#place(inode);
+    // Accepted content takes the place of what was removed there; what is still being written does so when it is sealed.
+    if (inode.sealed !== undefined) for (const id of inode.instead.splice(0)) backlog.done(id);
     if (inode.sealed !== undefined || inode.dirty !== undefined) await backlog.sync();
   }
 
