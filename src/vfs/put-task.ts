@@ -94,6 +94,11 @@ export class PutTask implements Task {
       await dirty.release();
     };
     try {
+      if (this.#mayBeStored && inode.onlyTime && (await this.#isGone(signal))) {
+        await this.#dropTime();
+        await release();
+        return undefined;
+      }
       const { generation } = inode;
       const content = await dirty.content(signal);
       if (this.#mayBeStored && inode.attempted === undefined) await this.#rememberAttempt(content);
@@ -104,6 +109,11 @@ export class PutTask implements Task {
       await release();
       throw error;
     }
+  }
+
+  /** Whether the version that a crash kept from getting a time, or another name, is not there any more. */
+  async #isGone(signal: AbortSignal): Promise<boolean> {
+    return (await this.library.stat(this.path, signal))?.id !== this.inode.baseId;
   }
 
   async #change(content: Extract<Change, { op: "put" }>["content"], signal: AbortSignal) {

@@ -121,7 +121,8 @@ export class Recovered {
     }
     const size = content.sealed ? content.size : Math.max(content.size, onDisk);
     const under = content.over === undefined ? undefined : revived.get(content.over);
-    const hasWritten = content.sealed || onDisk > 0 || content.written.extents.length > 0;
+    // What has no base is noted by its file alone.
+    const hasWritten = content.sealed || content.changed || (content.baseLimit === 0 && onDisk > 0);
     if (!hasWritten) {
       backlog
         .adopt(content, size, {})
@@ -139,6 +140,7 @@ export class Recovered {
     revived.set(content.id, dirty);
     inode.dirty = dirty;
     if (content.sealed) {
+      inode.onlyTime = !content.changed;
       inode.baseId = content.expects;
       inode.attempted = content.attempted;
       inode.mtime = fromSeconds(content.mtime ?? Math.floor(content.created / 1000));

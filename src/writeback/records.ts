@@ -36,6 +36,8 @@ export interface PendingContent {
   /** Unix seconds; undefined until sealed. */
   mtime: number | undefined;
   sealed: boolean;
+  /** Not just the base as it was, for the sake of a new time or name. */
+  changed: boolean;
   size: number;
   baseLimit: number;
   /** What of the base part was written. */

@@ -43,8 +43,7 @@ class Replay implements Pending {
         this.contents.set(record.id, this.#opened(record));
         break;
       case "wrote":
-        content?.written.add(record.start, record.end);
-        if (content !== undefined) content.size = Math.max(content.size, record.end);
+        if (content !== undefined) wrote(content, record);
         break;
       case "truncated":
         if (content !== undefined) truncate(content, record.size);
@@ -93,6 +92,7 @@ class Replay implements Pending {
       attempted: undefined,
       mtime: undefined,
       sealed: false,
+      changed: false,
       size,
       baseLimit: size,
       written: new ExtentSet(),
@@ -104,7 +104,14 @@ class Replay implements Pending {
     for (const [start, end] of gaps) missing.add(start, end);
     for (const { start, end } of missing.gaps(0, size)) content.written.add(start, end);
     content.written.truncate(size);
-    Object.assign(content, { size, mtime, sealed: true, baseLimit: Math.min(content.base?.size ?? 0, size) });
+    const isAsBegun = size === content.base?.size && missing.gaps(0, size).length === 0;
+    Object.assign(content, {
+      size,
+      mtime,
+      sealed: true,
+      changed: !isAsBegun,
+      baseLimit: Math.min(content.base?.size ?? 0, size),
+    });
     if (replaces !== undefined) this.#finish(replaces);
     for (const [id, removal] of this.removals) {
       if (removal.library === content.library && removal.path === content.path) this.removals.delete(id);
@@ -136,7 +143,15 @@ class Replay implements Pending {
   }
 }
 
+function wrote(content: PendingContent, { start, end }: { readonly start: number; readonly end: number }): void {
+  // What comes after the seal is a part of the base that was read for the upload.
+  content.changed ||= !content.sealed;
+  content.written.add(start, end);
+  content.size = Math.max(content.size, end);
+}
+
 function truncate(content: PendingContent, size: number): void {
+  content.changed ||= size !== content.size;
   content.written.truncate(size);
   content.baseLimit = Math.min(content.baseLimit, size);
   content.size = size;

@@ -10,6 +10,7 @@ import { decodeLog } from "../../src/writeback/journal-frame.ts";
 import type { Pending } from "../../src/writeback/records.ts";
 import { replay } from "../../src/writeback/recovery.ts";
 import {
+  account,
   assembled,
   close,
   crash,
@@ -142,7 +143,7 @@ describe("after a crash", () => {
     server.faults.clear();
     await until(isIdle);
     expect(await stored("/a")).toBe("first");
-    expect(server.requests.count("file-remove")).toBe(0);
+    expect(server.requests.count("delete-file")).toBe(0);
   });
 
   it("a spool file that is gone was needed no more: the record of that did not get into the journal", async () => {
@@ -185,7 +186,7 @@ describe("after a crash", () => {
     server.store.mkdir(id, "/d");
     for (const name of ["x", "y", "z"]) await server.store.writeFile(id, `/d/${name}`, Buffer.from(name));
     const dir = await lookup("/d");
-    server.faults.hang("*", { times: Number.POSITIVE_INFINITY, after: 2 });
+    for (const kind of ["batch-delete", "delete-file", "delete-dir"]) server.faults.hang(kind, { times: 10 });
     for (const name of ["x", "y", "z"]) await fs.unlink(dir.ino, name, signal);
     await fs.rmdir(1, "d", signal);
     server.store.remove(id, "/d/x");
@@ -193,6 +194,38 @@ describe("after a crash", () => {
     await crash();
     await until(isIdle);
     expect(names()).toEqual([]);
+  });
+
+  it("a stored file that was being renamed over another leaves nothing of its own when the server had done it all", async () => {
+    await server.store.writeFile(id, "/a", Buffer.from("new"));
+    await server.store.writeFile(id, "/b", Buffer.from("old"));
+    server.faults.hang("upload", { times: 10 });
+    const renaming = rename("a", "b").catch(() => "interrupted");
+    await until(() => server.requests.count("upload") > 0);
+    await server.store.writeFile(id, "/b", Buffer.from("new"));
+    server.store.remove(id, "/a");
+    await crash();
+    server.faults.clear();
+    await until(isIdle);
+    expect(names()).toEqual(["b"]);
+    await account.close();
+    expect(await renaming).toBe("interrupted");
+  });
+
+  it("a stored file of which nothing was changed is not recovered", async () => {
+    await server.store.writeFile(id, "/a", Buffer.from("new"));
+    await server.store.writeFile(id, "/b", Buffer.from("old"));
+    let sealed = false;
+    vi.spyOn(state.backlog, "seal").mockImplementationOnce(async (dirty) => {
+      await dirty.seal();
+      sealed = true;
+      await new Promise(() => {});
+    });
+    void rename("a", "b");
+    await until(() => sealed);
+    await crash();
+    await until(isIdle);
+    expect(names()).toEqual(["a", "b"]);
   });
 
   it("what is closed while the move of its folder is noted is stored at the new place", async () => {
