@@ -7,8 +7,8 @@ import { constants } from "node:fs";
 import { open } from "node:fs/promises";
 import type { Library } from "../seafile/library.ts";
 import type { Backlog } from "../writeback/backlog.ts";
-import type { Committer } from "../writeback/committer.ts";
-import { isHeldByUser, type TaskState } from "../writeback/task.ts";
+import type { Committer, QueuedTask } from "../writeback/committer.ts";
+import type { Task, TaskState } from "../writeback/task.ts";
 import type { Directories } from "./directory.ts";
 import { FsError } from "./errno.ts";
 import type { FileCommits } from "./file-commits.ts";
@@ -75,14 +75,12 @@ export class Outbox {
    * `items`. Rejects with the abort reason only.
    */
   async sync(under?: Inode, signal?: AbortSignal): Promise<void> {
-    const { commits, committer } = this.#parts;
+    const { commits } = this.#parts;
     const isWanted = (path: string, library: Library) => under === undefined || this.isBelow({ path, library }, under);
     const files = this.#files().filter((inode) => isWanted(pathOf(inode), inode.library));
     await Promise.all(files.map((inode) => commits.commit(inode, signal).catch(() => {})));
-    const tasks = committer
-      .queue()
-      .filter(({ task, state }) => isWanted(task.path, task.library) && !isHeldByUser(state));
-    await Promise.all(tasks.map(({ task }) => committer.now(task, signal).catch(() => {})));
+    // Files were tried just now.
+    await this.#send(({ task }) => task.op === "remove" && isWanted(task.path, task.library), signal);
     signal?.throwIfAborted();
   }
 
@@ -116,8 +114,7 @@ export class Outbox {
       if (inode.task !== undefined && !committer.has(inode.task)) this.#parts.commits.schedule(inode, 0);
     }
     // What failed a moment ago would only fail again, and the mount must end.
-    const fresh = committer.queue().filter(({ state }) => state.state === "waiting" || state.state === "uploading");
-    await Promise.all(fresh.map(({ task }) => committer.now(task, signal).catch(() => {})));
+    await this.#send(({ state }) => state.state === "waiting" || state.state === "uploading", signal);
     committer.stop();
     const left = this.items();
     await this.#parts.backlog.sync().catch(() => {});
@@ -164,6 +161,20 @@ export class Outbox {
       }
     } finally {
       await content.release();
+    }
+  }
+
+  /** Tries each once, and then what was in the queue behind it: a folder that is kept gives the removals below it back. */
+  async #send(isWanted: (queued: QueuedTask) => boolean, signal: AbortSignal | undefined): Promise<void> {
+    const { backlog, committer } = this.#parts;
+    const end = backlog.number();
+    const tried = new Set<Task>();
+    for (;;) {
+      const next = committer.queue().filter((queued) => isWanted(queued) && !tried.has(queued.task));
+      const tasks = next.map(({ task }) => task).filter((task) => task.id < end);
+      if (tasks.length === 0) return;
+      for (const task of tasks) tried.add(task);
+      await Promise.all(tasks.map((task) => committer.now(task, signal).catch(() => {})));
     }
   }
 
