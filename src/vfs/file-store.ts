@@ -126,10 +126,13 @@ export class FileStore {
     return made;
   }
 
-  /** How content that was begun over a version of the inode's gets at the bytes of that version. */
-  baseOf(inode: FileInode, version: FileVersionState): BaseVersion {
+  /**
+   * How content that was begun over a version gets at the bytes of that version: through the inode's name, or through the name
+   * `at` for the copy of another file.
+   */
+  baseOf(inode: FileInode, version: FileVersionState, at?: string): BaseVersion {
     const read = (start: number, end: number, signal?: AbortSignal) =>
-      this.#parts.reader.read(this.#source(inode, version), new ReadCursor(), start, end, signal);
+      this.#parts.reader.read(this.#source(inode, version, at), new ReadCursor(), start, end, signal);
     return { ...version, read };
   }
 
@@ -147,11 +150,11 @@ export class FileStore {
     await this.#parts.reader.seed(version.id, version.size, (start, end) => dirty.read(start, end));
   }
 
-  #source(inode: FileInode, version: FileVersionState): BlockSource {
+  #source(inode: FileInode, version: FileVersionState, at?: string): BlockSource {
     return {
       id: version.id,
       size: version.size,
-      fetch: (start, end, signal) => inode.library.read({ path: pathOf(inode), ...version }, start, end, signal),
+      fetch: (start, end, signal) => inode.library.read({ path: at ?? pathOf(inode), ...version }, start, end, signal),
     };
   }
 }

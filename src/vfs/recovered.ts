@@ -37,10 +37,10 @@ export interface RecoveredParts {
 export class Recovered {
   /** Files of the spool that were taken up. */
   readonly #spoolNames = new Set<string>();
-  /** Detached folders with files that are not shown yet. */
+  /** Detached folders with files that are not shown yet, and names that are to be removed. */
   readonly #folders = new Map<string, { readonly library: Library; readonly path: string; dir: DirInode }>();
 
-  /** Shows in the directory what was recovered there. */
+  /** Shows in the directory what was recovered there, and hides what is still to be removed. */
   adopt(dir: DirInode, superblock: Superblock): void {
     if (this.#folders.size === 0 || dir.library === undefined) return;
     const key = keyOf(dir.library, pathOf(dir));
@@ -48,6 +48,11 @@ export class Recovered {
     if (folder === undefined) return;
     this.#folders.delete(key);
     for (const inode of [...folder.dir.children.values()]) superblock.move(inode, dir, inode.name);
+    for (const [name, task] of folder.dir.removed) {
+      task.place.dir = dir;
+      dir.removed.set(name, task);
+    }
+    folder.dir.removed.clear();
   }
 
   /** A directory was moved on the server: what was recovered below it belongs there. */
@@ -85,7 +90,9 @@ export class Recovered {
         );
       }
     }
-    resumeRemovals(pending, libraryOf, parts);
+    parts.removals.resume(unmadeOf(pending, libraryOf, backlog), (library, path) => {
+      return this.#dirFor(library, path, parts.superblock);
+    });
     kept.push(...(await this.#tidy(pending.finished, parts)));
     return kept;
   }
@@ -134,7 +141,9 @@ export class Recovered {
     const { parent, name } = splitPath(content.path);
     const dir = this.#dirFor(library, parent, superblock);
     const inode = superblock.createFile(dir, content.sealed ? name : recoveredName(name, new Date(content.created)));
-    const base = content.base === null ? undefined : files.baseOf(inode, content.base);
+    // A copy has a name of its own; what it was begun over is where the file is.
+    const at = content.sealed ? undefined : content.path;
+    const base = content.base === null ? undefined : files.baseOf(inode, content.base, at);
     if (content.over !== undefined) under?.retain();
     const dirty = backlog.adopt(content, size, { base, under });
     revived.set(content.id, dirty);
@@ -152,7 +161,10 @@ export class Recovered {
       { path: pathOf(inode), library: library.info.name },
       `${name} was being written when the mount ended; what is there is kept as "${inode.name}"`,
     );
-    await commits.seal(inode);
+    await commits.seal(inode).catch((error: unknown) => {
+      // It is in the journal as it was, and is accepted when there is room at the end of the mount.
+      log.error({ path: pathOf(inode), err: error }, `${inode.name} is not accepted by the local disk yet`);
+    });
     commits.schedule(inode, 0);
   }
 
@@ -166,14 +178,14 @@ export class Recovered {
   }
 }
 
-function resumeRemovals(
-  { contents, removals: pending }: Pending,
+function unmadeOf(
+  { contents, removals }: Pending,
   libraryOf: (id: LibraryId) => Library | undefined,
-  { backlog, removals }: RecoveredParts,
-): void {
+  backlog: Backlog,
+): Unmade[] {
   const unmade: Unmade[] = [];
   const sealed = [...contents.values()].filter((content) => content.sealed);
-  for (const [id, removal] of pending) {
+  for (const [id, removal] of removals) {
     const library = libraryOf(removal.library);
     // Removing a file, and renaming it away, begins with this record. The content is still there: that had not been accepted.
     const isBegun = sealed.some((content) => content.library === removal.library && content.path === removal.path);
@@ -181,7 +193,7 @@ function resumeRemovals(
     if (library === undefined || isBegun) backlog.done(id);
     else unmade.push({ id, library, removal });
   }
-  removals.resume(unmade);
+  return unmade;
 }
 
 function keyOf(library: Library, path: string): string {

@@ -10,7 +10,6 @@ import { decodeLog } from "../../src/writeback/journal-frame.ts";
 import type { Pending } from "../../src/writeback/records.ts";
 import { replay } from "../../src/writeback/recovery.ts";
 import {
-  account,
   assembled,
   close,
   crash,
@@ -31,6 +30,7 @@ import {
   state,
   stateDir,
   stored,
+  storedAll,
   until,
   useFileSystem,
   write,
@@ -208,7 +208,6 @@ describe("after a crash", () => {
     server.faults.clear();
     await until(isIdle);
     expect(names()).toEqual(["b"]);
-    await account.close();
     expect(await renaming).toBe("interrupted");
   });
 
@@ -226,6 +225,16 @@ describe("after a crash", () => {
     await crash();
     await until(isIdle);
     expect(names()).toEqual(["a", "b"]);
+  });
+
+  it("what was being added to a stored file is recovered together with what the file held", async () => {
+    await server.store.writeFile(id, "/a", Buffer.from("stored, "));
+    const fh = await open("/a", O_WRONLY);
+    await write(fh, 8, "added");
+    await state.backlog.sync();
+    await crash();
+    await until(isIdle);
+    expect(await storedAll()).toEqual(["stored, ", "stored, added"]);
   });
 
   it("what is closed while the move of its folder is noted is stored at the new place", async () => {

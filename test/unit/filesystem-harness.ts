@@ -64,10 +64,14 @@ export async function restart(refreshMs: number): Promise<void> {
   await begin(refreshMs);
 }
 
-/** As a crash would have it: nothing is drained, the journal stays as it is. */
+/** As a crash would have it: nothing is drained, the journal stays as it is, and nothing that was known of the server is. */
 export async function crash(): Promise<void> {
   assembled.committer.stop();
   await state.close();
+  const { info } = library;
+  await account.close();
+  account = new Account({ server: server.url, token: server.token(OWNER), log: silentLogger() });
+  library = account.library(info);
   await begin(50);
 }
 
