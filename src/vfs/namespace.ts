@@ -367,8 +367,12 @@ export class Namespace {
   ): Promise<T> {
     const { library } = dirs[0]!;
     if (library === undefined) throw new FsError("EPERM", "libraries are made and removed on the server only");
-    if (tree === "exclusive") this.#committer.interruptLarge(library);
-    const releaseTree = await this.#locks.tree(library.id, tree, signal);
+    if (tree === "exclusive") this.#committer.interruptAll(library, "large");
+    const locking = this.#locks.tree(library.id, tree, signal);
+    const patience = setTimeout(() => {
+      if (tree === "exclusive") this.#committer.interruptAll(library, "all");
+    }, PATIENCE_MS);
+    const releaseTree = await locking.finally(() => clearTimeout(patience));
     try {
       const release = await this.#locks.directories(dirs, signal);
       try {

@@ -8,13 +8,13 @@ import type { Library } from "../seafile/library.ts";
 import type { ObjectId } from "../seafile/types.ts";
 import { joinPath } from "../util/paths.ts";
 import type { Attempt, AttemptResult, Task } from "../writeback/task.ts";
+import { type DirInode, pathOf } from "./inode.ts";
 
-/** Where the name is: below a directory that may be moved, or (after a restart) at a path. */
+/** Where the name is. After a restart the directory is a detached one until the real one is looked at. */
 export interface RemovalPlace {
   readonly library: Library;
+  dir: DirInode;
   readonly name: string;
-  /** The folder's path as of now. */
-  folder(): string;
 }
 
 export interface Removed {
@@ -63,7 +63,7 @@ export class RemovalTask implements Task {
   }
 
   get path(): string {
-    return joinPath(this.place.folder(), this.place.name);
+    return joinPath(pathOf(this.place.dir), this.place.name);
   }
 
   async begin(signal: AbortSignal): Promise<Attempt | undefined> {

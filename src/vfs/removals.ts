@@ -14,7 +14,7 @@ import type { Directories } from "./directory.ts";
 import { FsError } from "./errno.ts";
 import type { WritePolicy } from "./file-commits.ts";
 import { type DirInode, pathOf } from "./inode.ts";
-import { type RemovalOutcome, type RemovalPlace, RemovalTask, type Removed } from "./removal-task.ts";
+import { type RemovalOutcome, RemovalTask, type Removed } from "./removal-task.ts";
 
 export interface RemovalsParts {
   readonly directories: Directories;
@@ -49,8 +49,7 @@ export class Removals {
     const { committer, policy } = this.#parts;
     const library = dir.library!;
     const id = announced ?? (await this.announce(dir, name, removed));
-    const place: RemovalPlace = { library, name, folder: () => pathOf(dir) };
-    const task = new RemovalTask(id, place, removed, (it, outcome) => this.#over(dir, it, outcome));
+    const task = new RemovalTask(id, { library, dir, name }, removed, (it, outcome) => this.#over(it, outcome));
     // Part of this one now; the journal goes on knowing them, for the case that the folder is kept.
     for (const inner of removed.inner.values()) committer.cancel(inner);
     dir.removed.set(name, task);
@@ -93,8 +92,11 @@ export class Removals {
     if (task !== undefined) await this.#parts.committer.now(task, signal);
   }
 
-  /** Removals that an earlier process did not live to make. That of a folder takes those of its entries along, as it did then. */
-  resume(pending: readonly Unmade[]): void {
+  /**
+   * Removals that an earlier process did not live to make, hidden again in the directories that `dirAt` says. That of a folder
+   * takes those of its entries along, as it did then.
+   */
+  resume(pending: readonly Unmade[], dirAt: (library: Library, path: string) => DirInode): void {
     const below = new Map<string, Map<string, RemovalTask>>();
     const keyOf = (library: Library, path: string) => `${library.id} ${path}`;
     for (const { id, library, removal } of [...pending].sort((a, b) => b.removal.path.length - a.removal.path.length)) {
@@ -102,24 +104,28 @@ export class Removals {
       const { parent, name } = splitPath(path);
       const inner = below.get(keyOf(library, path)) ?? new Map<string, RemovalTask>();
       below.delete(keyOf(library, path));
-      const place = { library, name, folder: () => parent };
+      const place = { library, dir: dirAt(library, parent), name };
       const removed = { kind, expects: expects ?? undefined, inner };
       const siblings = below.get(keyOf(library, parent)) ?? new Map<string, RemovalTask>();
       const twice = siblings.get(name);
       if (twice !== undefined) this.#parts.backlog.done(twice.id);
-      siblings.set(name, new RemovalTask(id, place, removed, (task, outcome) => this.#forget(task, outcome)));
+      siblings.set(name, new RemovalTask(id, place, removed, (task, outcome) => this.#over(task, outcome)));
       below.set(keyOf(library, parent), siblings);
     }
-    for (const tasks of below.values()) for (const task of tasks.values()) this.#parts.committer.schedule(task, 0);
+    for (const task of [...below.values()].flatMap((tasks) => [...tasks.values()])) {
+      task.place.dir.removed.set(task.place.name, task);
+      this.#parts.committer.schedule(task, 0);
+    }
   }
 
-  #over(dir: DirInode, task: RemovalTask, outcome: RemovalOutcome): void {
+  #over(task: RemovalTask, outcome: RemovalOutcome): void {
     const { directories, log } = this.#parts;
+    const { dir, name } = task.place;
     this.#forget(task, outcome);
-    if (dir.removed.get(task.place.name) !== task) return;
-    dir.removed.delete(task.place.name);
+    if (dir.removed.get(name) !== task) return;
+    dir.removed.delete(name);
     if (outcome === "removed") {
-      directories.gone(dir, task.place.name);
+      directories.gone(dir, name);
       return;
     }
     log.warn({ path: task.path }, `${task.path} was changed by somebody else before it was removed; it is kept`);

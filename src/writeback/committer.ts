@@ -8,7 +8,7 @@ import type { Logger } from "../observe/log.ts";
 import { SeafileError } from "../seafile/errors.ts";
 import type { Library } from "../seafile/library.ts";
 import type { Change } from "../seafile/types.ts";
-import { abortReason, type Deferred, deferred, raceAbort } from "../util/abort.ts";
+import { abortReason, deferred, raceAbort } from "../util/abort.ts";
 import type { Release } from "../util/keyed-mutex.ts";
 import { type Entry, heldError, newEntry, settled, waitersOf, withdraw } from "./queue-entry.ts";
 import {
@@ -113,10 +113,11 @@ export class Committer {
     entry?.batch?.abort(new DOMException("interrupted", "AbortError"));
   }
 
-  /** Breaks off what holds the library's paths for long. */
-  interruptLarge(library: Library): void {
+  /** Breaks off what holds the library's paths: what takes long by its size, or all. */
+  interruptAll(library: Library, which: "large" | "all"): void {
     for (const { task, batch } of this.#entries.values()) {
-      if (task.library === library && !task.isSmall) batch?.abort(new DOMException("interrupted", "AbortError"));
+      const isMeant = task.library === library && (which === "all" || !task.isSmall);
+      if (isMeant) batch?.abort(new DOMException("interrupted", "AbortError"));
     }
   }
 

@@ -441,7 +441,7 @@ describe("taking back", () => {
     const [small, large] = [task("/small"), task("/large", { isSmall: false })];
     schedule(small, large);
     await pass(DELAY + 10);
-    committer.interruptLarge(server.library);
+    committer.interruptAll(server.library, "large");
     await pass(300);
     expect([small.begins, large.begins, states()]).toEqual([1, 2, []]);
   });
