@@ -1,8 +1,10 @@
-"""Changes files below a mount until the mount dies, and writes down what was asked and what was accepted.
+"""Changes files below a mount until the mount dies or SIGTERM comes, and writes down what was asked and what was accepted.
 
 Each worker has a folder of its own. Before a change a line with its effect goes to standard output, after the system calls
-returned a second one: what has both lines was accepted. Content is made of 16-byte lines that name the change, so that a
-reader can tell which change a piece came from. Started by manifest.ts: argv is folder, number of workers, seed, longest pause in ms.
+returned a second one: what has both lines was accepted. With "go-on" a change that failed is followed by a line that tells
+what the mount shows now, and the worker goes on from there; without it a failure ends the worker. Content is made of 16-byte lines that name the change, so that a
+reader can tell which change a piece came from. Started by manifest.ts: argv is folder, number of workers, seed, longest pause
+in ms, and perhaps "go-on".
 """
 
 import errno
@@ -10,12 +12,14 @@ import hashlib
 import json
 import os
 import random
+import signal
 import sys
 import threading
 import time
 
 LINE = 16
 LOCK = threading.Lock()
+STOP = threading.Event()
 
 
 def say(**line):
@@ -41,12 +45,17 @@ def write_all(fd, data, pieces):
             piece = piece[os.write(fd, piece) :]
 
 
+class Failed(Exception):
+    """A change failed, and what is there now is known."""
+
+
 class Worker:
-    def __init__(self, root, number, seed, pause):
+    def __init__(self, root, number, seed, pause, goes_on):
         self.number = number
         self.root = os.path.join(root, f"w{number}")
         self.random = random.Random(f"{seed}/{number}")
         self.pause = pause
+        self.goes_on = goes_on
         self.files = {}
         self.folders = set()
         self.count = 0
@@ -66,13 +75,45 @@ class Worker:
             isDir = path.endswith("/")
             states[path] = None if content is None else "" if isDir else state_of(content)
         say(worker=self.number, n=self.count, op=op, changes=states, **more)
-        work()
+        try:
+            work()
+        except OSError as error:
+            if not self.goes_on:
+                raise
+            self.look(changes, errno.errorcode.get(error.errno, str(error.errno)))
+            raise Failed from error
         say(worker=self.number, n=self.count, done=True)
+        self.remember(changes)
+
+    def look(self, changes, code):
+        """Tells what the mount shows of what a failed change was about, and goes on from there."""
+        seen = {path: self.seen(path, content) for path, content in changes.items()}
+        states = {}
+        for path, content in seen.items():
+            states[path] = None if content is None else "" if path.endswith("/") else state_of(content)
+        say(worker=self.number, n=self.count, failed=code, seen=states)
+        self.remember(seen)
+
+    def seen(self, path, wanted):
+        if path.endswith("/"):
+            return [] if os.path.isdir(self.real(path)) else None
+        try:
+            with open(self.real(path), "rb") as file:
+                data = file.read()
+        except FileNotFoundError:
+            return None
+        for content in (wanted, self.files.get(path)):
+            if content is not None and text_of(content) == data:
+                return content
+        say(worker=self.number, torn=path)
+        return wanted or []
+
+    def remember(self, changes):
         for path, content in changes.items():
             if path.endswith("/"):
                 (self.folders.discard if content is None else self.folders.add)(path)
             elif content is None:
-                del self.files[path]
+                self.files.pop(path, None)
             else:
                 self.files[path] = content
 
@@ -186,8 +227,11 @@ class Worker:
             self.unlink: 3, self.mkdir: 2, self.move_folder: 1, self.remove_folder: 1,
         }  # fmt: skip
         try:
-            while True:
-                self.random.choices(list(weights), list(weights.values()))[0]()
+            while not STOP.is_set():
+                try:
+                    self.random.choices(list(weights), list(weights.values()))[0]()
+                except Failed:
+                    pass
                 if self.random.random() < 0.5:
                     time.sleep(self.random.random() * self.pause / 1000)
         except OSError as error:
@@ -196,7 +240,9 @@ class Worker:
 
 def main():
     root, workers, seed, pause = sys.argv[1], int(sys.argv[2]), sys.argv[3], int(sys.argv[4])
-    threads = [threading.Thread(target=Worker(root, n, seed, pause).run) for n in range(workers)]
+    signal.signal(signal.SIGTERM, lambda *_: STOP.set())
+    goes_on = sys.argv[5:] == ["go-on"]
+    threads = [threading.Thread(target=Worker(root, n, seed, pause, goes_on).run) for n in range(workers)]
     for thread in threads:
         thread.start()
     for thread in threads:

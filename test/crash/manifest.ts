@@ -30,6 +30,8 @@ interface Asked {
 
 type Line =
   | Asked
+  | { readonly worker: number; readonly failed: string; readonly seen: Asked["changes"] }
+  | { readonly worker: number; readonly torn: string }
   | { readonly worker: number; readonly done: true }
   | { readonly worker: number; readonly errno: string };
 
@@ -38,11 +40,20 @@ class Known {
   readonly accepted = new Map<string, string>();
   asked: Asked | undefined;
   errno: string | undefined;
+  /** Files whose content was neither that before nor that after a failed change. */
+  readonly torn: string[] = [];
+  /** Errors of changes that failed. */
+  readonly failed: string[] = [];
   count = 0;
 
   take(line: Line): void {
     if ("op" in line) this.asked = line;
-    else if ("errno" in line) this.errno = line.errno;
+    else if ("torn" in line) this.torn.push(line.torn);
+    else if ("failed" in line) {
+      apply(this.accepted, line.seen);
+      this.asked = undefined;
+      this.failed.push(line.failed);
+    } else if ("errno" in line) this.errno = line.errno;
     else {
       apply(this.accepted, this.asked!.changes);
       this.asked = undefined;
@@ -60,6 +71,8 @@ export interface LoadOptions {
   readonly pauseMs: number;
   /** What each worker's folder holds at first. */
   readonly start: Tree;
+  /** After a change that failed, too. */
+  readonly goesOn?: boolean;
 }
 
 /** A running load. It ends when a system call fails, as it does when the mount dies. */
@@ -69,13 +82,17 @@ export class Load {
   readonly #child: ChildProcess;
   #stderr = "";
 
-  constructor(scope: Scope, { folder, workers, seed, pauseMs, start }: LoadOptions) {
+  constructor(scope: Scope, { folder, workers, seed, pauseMs, start, goesOn }: LoadOptions) {
     this.#workers = Array.from({ length: workers }, () => new Known());
     for (const known of this.#workers)
       for (const [path, state] of Object.entries(start)) known.accepted.set(path, state);
-    const child = spawn(PYTHON, [PROGRAM, folder, `${workers}`, `${seed}`, `${pauseMs}`], {
-      stdio: ["ignore", "pipe", "pipe"],
-    });
+    const child = spawn(
+      PYTHON,
+      [PROGRAM, folder, `${workers}`, `${seed}`, `${pauseMs}`, ...(goesOn ? ["go-on"] : [])],
+      {
+        stdio: ["ignore", "pipe", "pipe"],
+      },
+    );
     this.#child = child;
     child.stderr.on("data", (chunk: Buffer) => {
       this.#stderr += chunk.toString();
@@ -96,17 +113,25 @@ export class Load {
     return this.#workers.reduce((sum, { count }) => sum + count, 0);
   }
 
-  /** Ends the load where it is; changes under way stay without an answer. */
+  /** Ends the load; changes under way are finished. */
   async stop(): Promise<void> {
-    this.#child.kill("SIGKILL");
+    this.#child.kill("SIGTERM");
     await this.ended;
+  }
+
+  /** How many changes failed so far, by error. */
+  get failures(): Readonly<Record<string, number>> {
+    const failures: Record<string, number> = {};
+    for (const code of this.#workers.flatMap(({ failed }) => failed)) failures[code] = (failures[code] ?? 0) + 1;
+    return failures;
   }
 
   /** Errors that a dying mount does not explain, and what the program itself had to say. */
   get complaints(): string[] {
     const errnos = this.#workers.map(({ errno }) => errno).filter((errno) => errno !== undefined);
     const strange = errnos.filter((errno) => !["ENOTCONN", "ECONNABORTED", "EINTR"].includes(errno));
-    return [...strange, ...(this.#stderr === "" ? [] : [this.#stderr])];
+    const torn = this.#workers.flatMap((known) => known.torn.map((path) => `torn in the mount: ${path}`));
+    return [...strange, ...torn, ...(this.#stderr === "" ? [] : [this.#stderr])];
   }
 
   /** What is wrong with what a worker's folder holds now; empty: nothing. */
@@ -124,10 +149,6 @@ export class Load {
     });
     if (recovered.length > 1) problems.push(`recovered twice: ${recovered.join(", ")}`);
     return [...problems, ...(await Promise.all(copies)).flat()];
-  }
-
-  get size(): number {
-    return this.#workers.length;
   }
 }
 
