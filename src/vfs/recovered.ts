@@ -142,7 +142,7 @@ export class Recovered {
     const dir = this.#dirFor(library, parent, superblock);
     const inode = superblock.createFile(dir, content.sealed ? name : recoveredName(name, new Date(content.created)));
     // A copy has a name of its own; what it was begun over is where the file is.
-    const at = content.sealed ? undefined : content.path;
+    const at = content.basePath === pathOf(inode) ? undefined : content.basePath;
     const base = content.base === null ? undefined : files.baseOf(inode, content.base, at);
     if (content.over !== undefined) under?.retain();
     const dirty = backlog.adopt(content, size, { base, under });

@@ -13,6 +13,7 @@ import {
   moved,
   type Pending,
   type PendingContent,
+  placedOf,
   type Removal,
   recordsOf,
 } from "./records.ts";
@@ -38,6 +39,8 @@ interface LiveContent {
   readonly created: number;
   readonly library: LibraryId;
   path: string;
+  /** Where the server has the base. */
+  basePath: string;
   expects: ObjectId | null;
   attempted: ObjectId | undefined;
   mtime: number | undefined;
@@ -77,14 +80,14 @@ export class Backlog {
   /** New content: empty, or made over a version. Errors are those of the local disk. */
   async create(to: Destination, base?: BaseVersion): Promise<DirtyFile> {
     const file = await this.#spool.create();
-    return this.#begin(to, { file, base }, base, undefined);
+    return this.#begin(to, { file, base }, base, undefined, to.path);
   }
 
   /** New content that begins as sealed content, of which the caller hands over its share. */
   async fork(under: DirtyFile, to: Destination): Promise<DirtyFile> {
     const file = await this.#spool.create();
     const live = this.#content(under.id);
-    return this.#begin(to, { file, under }, live?.base ?? undefined, under.id);
+    return this.#begin(to, { file, under }, live?.base ?? undefined, under.id, live?.basePath ?? to.path);
   }
 
   /** Content that an earlier process left, which the journal knows already. */
@@ -93,12 +96,13 @@ export class Backlog {
     size: number,
     from: { readonly base?: Base | undefined; readonly under?: DirtyFile | undefined },
   ): DirtyFile {
-    const { id, library, path, base, over, created, expects, attempted, mtime, baseLimit, sealed } = content;
+    const { id, library, path, base, basePath, over, created, expects, attempted, mtime, baseLimit, sealed } = content;
     const file = this.#spool.existing(content.spool);
     content.written.add(baseLimit, size);
     const known = { size, baseLimit, present: content.written.extents, sealed };
     const dirty = DirtyFile.remembered({ id, file, tracker: this.#tracker(id), ...from }, known);
-    this.#live.set(id, { kind: "content", dirty, library, path, base, over, created, expects, attempted, mtime });
+    const to = { library, path, basePath, expects, attempted };
+    this.#live.set(id, { kind: "content", dirty, base, over, created, mtime, ...to });
     this.#unclaimed.delete(id);
     return dirty;
   }
@@ -183,6 +187,7 @@ export class Backlog {
     if (live === undefined) return;
     if (live.path === path && live.expects === expects && live.attempted === attempted) return;
     Object.assign(live, { path, expects, attempted });
+    if (expects !== null) live.basePath = path;
     const more = attempted === undefined ? {} : { attempted };
     this.#journal.append({ t: "placed", id: dirty.id, path, expects, ...more });
   }
@@ -257,6 +262,8 @@ export class Backlog {
   moved(library: LibraryId, from: string, to: string): void {
     for (const live of this.#live.values()) {
       const at = destinationOf(live);
+      if (live.kind === "content" && isAtOrBelow({ library: live.library, path: live.basePath }, library, from))
+        live.basePath = moved(live.basePath, from, to);
       if (!isAtOrBelow(at, library, from)) continue;
       const path = moved(at.path, from, to);
       if (live.kind === "content") live.path = path;
@@ -284,6 +291,7 @@ export class Backlog {
     from: { file: Awaited<ReturnType<Spool["create"]>>; base?: Base | undefined; under?: DirtyFile },
     base: { readonly id: ObjectId; readonly size: number } | undefined,
     over: number | undefined,
+    basePath: string,
   ): DirtyFile {
     const id = this.#next++;
     const dirty = new DirtyFile({ id, tracker: this.#tracker(id), ...from });
@@ -294,11 +302,12 @@ export class Backlog {
       over,
       created: Date.now(),
       ...to,
+      basePath,
       attempted: undefined,
       mtime: undefined,
     };
     this.#live.set(id, live);
-    this.#journal.append(this.#opened(live));
+    for (const record of this.#opened(live)) this.#journal.append(record);
     return dirty;
   }
 
@@ -314,9 +323,11 @@ export class Backlog {
     if (this.#live.has(id)) this.#journal.append(record);
   }
 
-  #opened({ dirty, library, path, base, over, expects, created }: LiveContent): JournalRecord {
+  #opened(live: LiveContent): JournalRecord[] {
+    const { dirty, library, basePath: path, base, over, expects, created } = live;
+    const { id, spoolName: spool } = dirty;
     const from = over === undefined ? {} : { over };
-    return { t: "opened", id: dirty.id, library, path, spool: dirty.spoolName, base, expects, created, ...from };
+    return [{ t: "opened", id, library, path, spool, base, expects, created, ...from }, ...placedOf(id, live)];
   }
 
   #sealed(dirty: DirtyFile, mtime: number, replaces: DirtyFile | undefined): JournalRecord {
@@ -359,10 +370,9 @@ export class Backlog {
         records.push({ t: "removing", id, ...live.removal });
         continue;
       }
-      const { dirty, mtime, path, expects, attempted } = live;
-      records.push(this.#opened(live), ...dirty.history().map((entry) => ({ ...entry, id })));
+      const { dirty, mtime } = live;
+      records.push(...this.#opened(live), ...dirty.history().map((entry) => ({ ...entry, id })));
       if (dirty.isSealed && mtime !== undefined) records.push(this.#sealed(dirty, mtime, undefined));
-      if (attempted !== undefined) records.push({ t: "placed", id, path, expects, attempted });
     }
     return records;
   }

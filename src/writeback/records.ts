@@ -28,6 +28,8 @@ export interface PendingContent {
   /** File name in the spool. */
   readonly spool: string;
   readonly base: { readonly id: ObjectId; readonly size: number } | null;
+  /** Where the server has the base: not where content goes that is kept under another name. */
+  basePath: string;
   readonly over: number | undefined;
   /** Milliseconds since 1970. */
   readonly created: number;
@@ -57,10 +59,12 @@ export interface Pending {
 
 /** The records that amount to the content. */
 export function recordsOf(content: PendingContent): JournalRecord[] {
-  const { id, library, path, spool, base, over, created, expects, attempted, mtime, sealed, size, baseLimit, written } =
+  const { id, library, spool, base, basePath, over, created, expects, mtime, sealed, size, baseLimit, written } =
     content;
+  const from = over === undefined ? {} : { over };
   const records: JournalRecord[] = [
-    { t: "opened", id, library, path, spool, base, expects, created, ...(over === undefined ? {} : { over }) },
+    { t: "opened", id, library, path: basePath, spool, base, expects, created, ...from },
+    ...placedOf(id, content),
     { t: "truncated", id, size: baseLimit },
     ...written.extents.map(({ start, end }) => ({ t: "wrote", id, start, end }) as const),
     { t: "truncated", id, size },
@@ -69,8 +73,16 @@ export function recordsOf(content: PendingContent): JournalRecord[] {
     const gaps = written.gaps(0, baseLimit).map(({ start, end }) => [start, end] as const);
     records.push({ t: "sealed", id, size, mtime: mtime ?? 0, gaps });
   }
-  if (attempted !== undefined) records.push({ t: "placed", id, path, expects, attempted });
   return records;
+}
+
+/** What is to be said of where content goes, behind an "opened" with the path of its base. */
+export function placedOf(
+  id: number,
+  { path, basePath, expects, attempted }: Pick<PendingContent, "path" | "basePath" | "expects" | "attempted">,
+): JournalRecord[] {
+  if (path === basePath && attempted === undefined) return [];
+  return [{ t: "placed", id, path, expects, ...(attempted === undefined ? {} : { attempted }) }];
 }
 
 export function isAtOrBelow(

@@ -20,7 +20,10 @@ export function follow(
   { library, from, to }: Move,
 ): void {
   for (const content of contents.values()) {
-    if (isAtOrBelow(content, library, from)) content.path = moved(content.path, from, to);
+    const { path, basePath } = content;
+    if (isAtOrBelow(content, library, from)) content.path = moved(path, from, to);
+    const isBaseMoved = isAtOrBelow({ library: content.library, path: basePath }, library, from);
+    if (isBaseMoved) content.basePath = moved(basePath, from, to);
   }
   for (const [id, removal] of removals) {
     if (!isAtOrBelow(removal, library, from)) continue;
@@ -78,14 +81,15 @@ class Replay implements Pending {
 
   #opened(record: Extract<JournalRecord, { t: "opened" }>): PendingContent {
     const { id, library, path, spool, base, over, created, expects } = record;
-    const below = over === undefined ? base : (this.contents.get(over) ?? base);
-    const size = below?.size ?? 0;
+    const under = over === undefined ? undefined : this.contents.get(over);
+    const size = (under ?? base)?.size ?? 0;
     return {
       id,
       library,
       path,
       spool,
       base,
+      basePath: under?.basePath ?? path,
       over,
       created,
       expects,
@@ -126,6 +130,7 @@ class Replay implements Pending {
       }
     }
     Object.assign(content, { path, expects, attempted });
+    if (expects !== null) content.basePath = path;
   }
 
   #finish(id: number): void {

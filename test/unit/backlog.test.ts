@@ -418,6 +418,20 @@ describe("the backlog", () => {
     expect(String(await bytesOf(await adopt(open!, base, under)))).toBe("01ab4567cd!");
   });
 
+  it("knows where the base is of content that goes elsewhere as something new, also after the journal was shortened", async () => {
+    const dirty = await backlog.create(at("/a", objectId(7)), version(Buffer.from("0123456789")));
+    await put(dirty, 2, "ab");
+    backlog.placed(dirty, "/copy", null);
+    await backlog.seal(dirty, 1);
+    await compact();
+    await reopen();
+    expect(contents().map(({ path, basePath }) => [path, basePath])).toEqual([["/copy", "/a"]]);
+    await adopt(contents()[0]!, Buffer.from("0123456789"));
+    await compact();
+    await reopen();
+    expect(contents().map(({ path, basePath }) => [path, basePath])).toEqual([["/copy", "/a"]]);
+  });
+
   it("numbers are never used again", async () => {
     const before = backlog.number();
     const { id } = await sealed("/a");

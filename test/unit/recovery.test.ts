@@ -196,6 +196,16 @@ describe("the records of pending content", () => {
     expect(replay(recordsOf(content)).contents.get(1)).toEqual(content);
   });
 
+  it("say where its base is, which stays behind when the content goes elsewhere as something new", () => {
+    const elsewhere: JournalRecord = { t: "placed", id: 1, path: "/copy", expects: null };
+    const content = replay([opened(1, "/d/a", { base: base(9), expects: objectId(9) }), elsewhere]).contents.get(1)!;
+    expect([content.path, content.basePath]).toEqual(["/copy", "/d/a"]);
+    const again = replay([...recordsOf(content), moving(2, "/d", "/e"), { t: "done", id: 2 }]).contents.get(1)!;
+    expect([again.path, again.basePath]).toEqual(["/copy", "/e/a"]);
+    const renamed: JournalRecord = { t: "placed", id: 1, path: "/b", expects: objectId(9) };
+    expect(replay([opened(1, "/a", { base: base(9) }), renamed]).contents.get(1)?.basePath).toBe("/b");
+  });
+
   it("amount to it: a fork, behind those of what it was forked from", () => {
     const { contents } = replay([
       opened(1, "/a", { base: base(20) }),
