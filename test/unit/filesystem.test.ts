@@ -186,7 +186,8 @@ describe("the filesystem", () => {
     const { fh } = await create("tmp", "new");
     server.requests.reset();
     await fs.rename({ parent: 1, name: "tmp" }, { parent: 1, name: "doc.txt" }, false, signal);
-    expect(server.requests.count()).toBe(0);
+    // A listing may have become too old meanwhile.
+    expect(server.requests.list().filter(({ kind }) => kind !== "dir")).toEqual([]);
     await fs.store(fh, signal);
     await fs.release(fh);
     expect(names()).toEqual(["doc.txt"]);
