@@ -13,7 +13,7 @@ const DT = { file: S_IFREG >> 12, dir: S_IFDIR >> 12 } as const;
  * With READDIRPLUS_AUTO the kernel asks for attributes at the beginning of a directory, and goes on so if the program looks at
  * what it got. Programs that want names only pay for the beginning: an inode here and in the kernel for each entry.
  */
-const MOST_AT_BEGINNING = 256;
+const MOST_AT_BEGINNING = 128;
 
 export class DirBuffer implements DirSink {
   readonly #buffer: Buffer;
