@@ -257,6 +257,25 @@ describe("a big file", () => {
     expect(stage.requests()).toEqual(["upload-link", "upload"]);
   });
 
+  it("of real size is read again from its beginning after a cut, and sent from the third chunk on", async () => {
+    const mib = 1024 * 1024;
+    stage = await openStage({}, { limits: { chunkedAbove: 10 * mib, chunkBytes: 8 * mib } });
+    stage.server.faults.cut("upload", 2 * mib, { after: 2 });
+    const content = contentOf(bytesOf("a", 28 * mib));
+    expect(await one(put("/f", content))).toMatchObject({ ok: true, entry: { id: await fileIdOf(content) } });
+    // Two readings for the chunks, one for the id above. Was it the quota that ended the connection?
+    expect(content.opened).toBe(3);
+    expect(stage.requests().slice(4)).toEqual(["upload", "account", "uploaded-bytes", "upload", "upload"]);
+    expect(stage.paths()).toEqual(["/f"]);
+  });
+
+  it("may take longer than the server may take to answer, as long as its bytes flow", async () => {
+    stage = await openStage({ bandwidth: 6_000_000 }, { timeouts: { uploadHeaders: 100 } });
+    const content = contentOf(bytesOf("a", 24_000_000));
+    expect(await one(put("/f", content))).toMatchObject({ ok: true });
+    expect(uploads()).toBe(1);
+  });
+
   it("goes in one piece to a server that knows no chunks, which is asked once", async () => {
     stage = await openStage({}, { limits });
     stage.server.faults.fail("uploaded-bytes", 404, { body: "<html></html>" });
