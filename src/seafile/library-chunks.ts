@@ -123,7 +123,7 @@ class ChunkedUpload {
   /** Undefined when the server, or this folder on it, does not know chunks. */
   async #arrivedBefore(): Promise<number | undefined> {
     try {
-      return await this.#arrived();
+      return await repeat(this.#context, this.#at.signal, () => this.#arrived());
     } catch (error) {
       if (!(error instanceof SeafileError) || error.transient || error.kind === "unauthorized") throw error;
       if (error.kind === "protocol") this.#context.refused.add("chunks");
@@ -131,11 +131,11 @@ class ChunkedUpload {
     }
   }
 
+  /** Asks once: between chunks whoever sends them repeats this, too. */
   #arrived(): Promise<number> {
     const { path } = this.#put;
     const { library, http, signal } = this.#at;
-    const place = { library, folder: parentOf(path), name: nameOf(path) };
-    return repeat(this.#context, signal, () => getUploadedBytes(http, place, signal));
+    return getUploadedBytes(http, { library, folder: parentOf(path), name: nameOf(path) }, signal);
   }
 
   /** Goes on where an earlier attempt of the same content was given up. Else it begins at 0, over whatever is there. */

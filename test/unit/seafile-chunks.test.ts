@@ -270,7 +270,7 @@ describe("a big file", () => {
   });
 
   it("may take longer than the server may take to answer, as long as its bytes flow", async () => {
-    stage = await openStage({ bandwidth: 6_000_000 }, { timeouts: { uploadHeaders: 100 } });
+    stage = await openStage({ bandwidth: 4_000_000 }, { timeouts: { uploadHeaders: 1_000 } });
     const content = contentOf(bytesOf("a", 24_000_000));
     expect(await one(put("/f", content))).toMatchObject({ ok: true });
     expect(uploads()).toBe(1);
