@@ -1,7 +1,7 @@
 /**
  * Compares the transports in one run: every round measures each row with each transport in turn (A B, then B A, ...), so that a
- * neighbour's noise meets both. Prints a table of medians and the ratio kernel / fuse-native; --json FILE writes every
- * measurement as a line. Invariant: no mount, process or folder is left, also when interrupted. Started by scripts/bench/transport.
+ * neighbour's noise meets both. Prints a table of medians, and the median of the rounds' ratios kernel / fuse-native; --json FILE
+ * writes every measurement as a line. Invariant: no mount, process or folder is left, also when interrupted. Started by scripts/bench/transport.
  */
 import { execFile } from "node:child_process";
 import { mkdtempSync, rmdirSync, writeFileSync } from "node:fs";
@@ -92,7 +92,7 @@ function printTable(measurements: readonly Measurement[]): void {
   const [cpu] = cpus();
   console.log(
     `${new Date().toISOString().slice(0, 10)}, scripts/bench/transport --rounds ${rounds}: Linux ${release()}, ` +
-      `Node ${process.version}, ${cpus().length} x ${cpu?.model.trim()}; medians of ${rounds}, least and most in brackets.\n`,
+      `Node ${process.version}, ${cpus().length} x ${cpu?.model.trim()}; medians of ${rounds} rounds, least and most in brackets.\n`,
   );
   console.log(`| work | ${names.join(" | ")} |${names.length === 2 ? " ratio |" : ""}`);
   console.log(`|---|${names.map(() => "---|").join("")}${names.length === 2 ? "---|" : ""}`);
@@ -104,9 +104,17 @@ function printTable(measurements: readonly Measurement[]): void {
         .sort((a, b) => a - b),
     );
     const cells = rates.map((all) => `${show(median(all))} ${unit} (${show(all[0]!)}-${show(all.at(-1)!)})`);
-    const ratio = names.length === 2 ? ` ${(median(rates[0]!) / median(rates[1]!)).toFixed(2)} |` : "";
+    const ratio = names.length === 2 ? ` ${ratioOf(measurements, title).toFixed(2)} |` : "";
     console.log(`| ${title} | ${cells.join(" | ")} |${ratio}`);
   }
+}
+
+/** What was measured next to each other is compared, because the machine is faster and slower by turns. */
+function ratioOf(measurements: readonly Measurement[], title: string): number {
+  const rateOf = (name: TransportName | undefined, round: number) =>
+    measurements.find((m) => m.row === title && m.transport === name && m.round === round)!.rate;
+  const ratios = Array.from({ length: rounds }, (_, n) => rateOf(names[0], n + 1) / rateOf(names[1], n + 1));
+  return median(ratios.sort((a, b) => a - b));
 }
 
 /** Of sorted values. */

@@ -79,6 +79,7 @@ export class Account {
       limits: { ...DEFAULT_LIMITS, ...options.limits },
       refused: new Set(),
       uncertain: new Set(),
+      interrupted: new Map(),
       keepsMtimes: (signal) => this.#keepsMtimes(signal),
     };
   }

@@ -4,6 +4,7 @@
  */
 import type { Logger } from "../observe/log.ts";
 import type { HttpClient } from "./http.ts";
+import type { Interrupted } from "./library-chunks.ts";
 import type { Limits } from "./limits.ts";
 import type { LinkCache } from "./links.ts";
 import { type RetryPolicy, retry } from "./retry.ts";
@@ -15,9 +16,11 @@ export interface Context {
   readonly policy: RetryPolicy;
   readonly limits: Limits;
   /** What this server, or a proxy before it, has refused in a way that makes another attempt pointless. */
-  readonly refused: Set<"batch-delete">;
+  readonly refused: Set<"batch-delete" | "chunks">;
   /** Library and path of uploads that ended without an answer: they may have been stored. */
   readonly uncertain: Set<string>;
+  /** Library and path of uploads in chunks that were given up on the way. */
+  readonly interrupted: Map<string, Interrupted>;
   /** Does the server store the `last_modify` of an upload? One request per account. */
   keepsMtimes(signal?: AbortSignal): Promise<boolean>;
 }

@@ -62,7 +62,7 @@ function rfc3339(seconds: number): string {
 }
 
 /** The fields of an upload. */
-function fieldsOf({ folder, replace, mtime }: Omit<Upload, "files">): Record<string, string> {
+export function fieldsOf({ folder, replace, mtime }: Omit<Upload, "files">): Record<string, string> {
   return {
     parent_dir: "/",
     ...(folder === "" ? {} : { relative_path: folder }),
@@ -70,6 +70,14 @@ function fieldsOf({ folder, replace, mtime }: Omit<Upload, "files">): Record<str
     replace: replace ? "1" : "0",
     last_modify: rfc3339(mtime),
   };
+}
+
+/** Bytes per second that a server is expected to turn what it has received into blocks with. */
+const INDEXING_SPEED = 10_000_000;
+
+/** Milliseconds that a server may take to store so many bytes after it has received them. */
+export function storingTime(bytes: number): number {
+  return Math.ceil((bytes / INDEXING_SPEED) * 1000);
 }
 
 /** POST {upload-api}?ret-json=1 with a link for the library's root: one commit. Answers in the order of the files. */
@@ -82,14 +90,15 @@ export async function postUpload(
   const { files } = upload;
   const what = `Storing ${JSON.stringify(files[0]!.name)}${files.length > 1 ? ` and ${files.length - 1} more` : ""}`;
   const parts = files.map(({ name, content, progress }) => partOf(name, content, signal, progress));
+  const body = multipartBody(fieldsOf(upload), parts);
   const answer = await http.call({
     side: "file-server",
     what,
     method: "POST",
     target: link,
     query: { "ret-json": "1" },
-    body: multipartBody(fieldsOf(upload), parts),
-    headersTimeoutMs: http.timeouts.uploadHeaders,
+    body,
+    headersTimeoutMs: http.timeouts.uploadHeaders + storingTime(body.length),
     signal,
   });
   const now = http.serverNow();
@@ -138,7 +147,7 @@ export async function postUpdate(
     method: "POST",
     target: link,
     body: multipartBody({ target_file: path, last_modify: rfc3339(mtime) }, [part]),
-    headersTimeoutMs: http.timeouts.uploadHeaders,
+    headersTimeoutMs: http.timeouts.uploadHeaders + storingTime(content.size),
     signal,
   });
   const id = parseObjectId(answer.body.trim().replaceAll('"', ""), what);

@@ -9,6 +9,7 @@ import { type FileDetail, getDir, getFileDetail } from "./endpoints.ts";
 import type { ChangeTarget } from "./endpoints-change.ts";
 import { postUpdate, postUpload, type Upload, type Uploaded } from "./endpoints-file-server.ts";
 import { isMissing, SeafileError } from "./errors.ts";
+import { isForChunks, putInChunks } from "./library-chunks.ts";
 import { placeFile } from "./library-move.ts";
 import { removeEntry } from "./library-remove.ts";
 import { fitsFormField, fitsMultipart, join, nameOf, parentOf } from "./names.ts";
@@ -64,7 +65,8 @@ async function putOver(context: Context, at: ChangeTarget, change: Put, base: Ob
 }
 
 export function conflict(path: string): SeafileError {
-  return new SeafileError("conflict", `${JSON.stringify(path)} has been changed on the server meanwhile.`);
+  const message = `${JSON.stringify(path)} has been changed on the server meanwhile.`;
+  return new SeafileError("conflict", message, { unapplied: true });
 }
 
 function store(context: Context, at: ChangeTarget, change: Put, replace: boolean): Promise<Uploaded> {
@@ -93,8 +95,30 @@ async function isFolder(context: Context, at: ChangeTarget, path: string): Promi
   }
 }
 
-/** One POST through the library's upload link. */
-export function upload(context: Context, at: ChangeTarget, change: Put, replace: boolean): Promise<Uploaded> {
+/** Through the library's upload link: big files in chunks, others in one POST. */
+export async function upload(context: Context, at: ChangeTarget, change: Put, replace: boolean): Promise<Uploaded> {
+  if (!isForChunks(context, change)) return uploadWhole(context, at, change, replace);
+  const { path, content, mtime, progress } = change;
+  const confirm = async () => {
+    if (replace) await confirmBase(context, at, change);
+  };
+  const outcome = await putInChunks(context, at, { path, content, mtime, replace, progress, confirm });
+  if ("stored" in outcome) return outcome.stored;
+  const { over } = outcome;
+  if (over === undefined) return uploadWhole(context, at, change, replace);
+  return uploadWhole(context, at, { ...change, path: join(parentOf(path), over.name) }, true);
+}
+
+/** The chunks took their time: is it still the base that the last one replaces? */
+async function confirmBase(context: Context, at: ChangeTarget, { path, base, attempted }: Put): Promise<void> {
+  const found = await fileAt(context, at, path);
+  if (found === undefined ? await isFolder(context, at, path) : found.id !== base && found.id !== attempted) {
+    throw conflict(path);
+  }
+}
+
+/** One POST. */
+function uploadWhole(context: Context, at: ChangeTarget, change: Put, replace: boolean): Promise<Uploaded> {
   const { path, content, mtime, progress } = change;
   const [folder, name] = [parentOf(path), nameOf(path)];
   const body: Upload = { folder: folder.slice(1), files: [{ name, content, progress }], replace, mtime };

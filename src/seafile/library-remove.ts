@@ -66,7 +66,8 @@ async function isExpected(context: Context, at: ChangeTarget, { kind, path, expe
 }
 
 function conflict(path: string): SeafileError {
-  return new SeafileError("conflict", `${JSON.stringify(path)} has been changed on the server meanwhile.`);
+  const message = `${JSON.stringify(path)} has been changed on the server meanwhile.`;
+  return new SeafileError("conflict", message, { unapplied: true });
 }
 
 /** May the two be removed by one request? */

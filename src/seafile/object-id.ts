@@ -9,26 +9,54 @@ import { type Content, type ObjectId, ZERO_ID } from "./types.ts";
 
 const BLOCK_SIZE = 8 * 1024 * 1024;
 
-/** Reads the whole content. */
-export async function fileIdOf(content: Content, signal?: AbortSignal): Promise<ObjectId> {
-  if (content.size === 0) return ZERO_ID;
-  const blocks: string[] = [];
-  let hash = createHash("sha1");
-  let room = BLOCK_SIZE;
-  for await (const chunk of chunksOf(content, signal)) {
+/** The id of what has been given to it so far, in one pass and in little memory. */
+export class ContentHasher {
+  readonly #blocks: string[] = [];
+  #hash = createHash("sha1");
+  #room = BLOCK_SIZE;
+  #size = 0;
+
+  /** Bytes so far. */
+  get size(): number {
+    return this.#size;
+  }
+
+  update(chunk: Uint8Array): void {
+    this.#size += chunk.length;
     for (let at = 0; at < chunk.length; ) {
-      const part = chunk.subarray(at, at + room);
-      hash.update(part);
+      const part = chunk.subarray(at, at + this.#room);
+      this.#hash.update(part);
       at += part.length;
-      room -= part.length;
-      if (room > 0) continue;
-      blocks.push(hash.digest("hex"));
-      hash = createHash("sha1");
-      room = BLOCK_SIZE;
+      this.#room -= part.length;
+      if (this.#room > 0) continue;
+      this.#blocks.push(this.#hash.digest("hex"));
+      this.#hash = createHash("sha1");
+      this.#room = BLOCK_SIZE;
     }
   }
-  if (room < BLOCK_SIZE) blocks.push(hash.digest("hex"));
-  const list = blocks.map((id) => `"${id}"`).join(", ");
-  const object = `{"block_ids": [${list}], "size": ${content.size}, "type": 1, "version": 1}`;
-  return createHash("sha1").update(object).digest("hex") as ObjectId;
+
+  /** Another one that goes on from here. */
+  copy(): ContentHasher {
+    const copy = new ContentHasher();
+    copy.#blocks.push(...this.#blocks);
+    copy.#hash = this.#hash.copy();
+    copy.#room = this.#room;
+    copy.#size = this.#size;
+    return copy;
+  }
+
+  id(): ObjectId {
+    if (this.#size === 0) return ZERO_ID;
+    const blocks = this.#room < BLOCK_SIZE ? [...this.#blocks, this.#hash.copy().digest("hex")] : this.#blocks;
+    const list = blocks.map((id) => `"${id}"`).join(", ");
+    const object = `{"block_ids": [${list}], "size": ${this.#size}, "type": 1, "version": 1}`;
+    return createHash("sha1").update(object).digest("hex") as ObjectId;
+  }
+}
+
+/** Reads the whole content. */
+export async function fileIdOf(content: Content, signal?: AbortSignal): Promise<ObjectId> {
+  const hasher = new ContentHasher();
+  for await (const chunk of chunksOf(content, signal)) hasher.update(chunk);
+  return hasher.id();
 }

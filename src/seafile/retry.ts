@@ -48,6 +48,11 @@ export class RetryBudget {
     this.#deadline = performance.now() + this.#policy.deadlineMs;
   }
 
+  /** So many milliseconds were spent usefully and do not count. */
+  forgive(ms: number): void {
+    this.#deadline += ms;
+  }
+
   /** Waits as the failure demands. Throws the failure itself when another attempt makes no sense, or the abort reason. */
   async backOff(failure: unknown, signal: AbortSignal | undefined): Promise<void> {
     if (signal?.aborted) throw abortReason(signal);
@@ -83,16 +88,21 @@ export interface RetryOptions<T> {
    * request; answers with its result if it did, with undefined if it did not. Absent: repeating does no harm.
    */
   readonly settle?: () => Promise<T | undefined>;
+  /** The request carries many bytes: the time they took until the connection broke is not held against it. */
+  readonly carriesBytes?: boolean;
 }
 
 /** Runs a request until it succeeds or another attempt makes no sense. Rejects with the last failure, or the abort reason. */
 export async function retry<T>(options: RetryOptions<T>, request: () => Promise<T>): Promise<T> {
-  const { policy, log, signal, settle } = options;
+  const { policy, log, signal, settle, carriesBytes = false } = options;
   const budget = new RetryBudget(policy, log);
   for (;;) {
+    const begun = performance.now();
     try {
       return await request();
     } catch (failure) {
+      const isSilence = failure instanceof SeafileError && failure.kind === "timeout";
+      if (carriesBytes && !isSilence) budget.forgive(performance.now() - begun);
       const unknown = settle !== undefined && failure instanceof SeafileError && !failure.unapplied;
       await budget.backOff(failure, signal);
       if (!unknown) continue;

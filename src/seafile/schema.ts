@@ -91,6 +91,10 @@ export const libraryDetail = z.object({ size, no_quota: z.boolean().nullish() })
 
 export const uploaded = z.array(z.object({ name: z.string(), id: objectId, size })).min(1);
 
+/** A chunk is answered with success, the last one (and any by a server that knows no chunks) as a whole upload. */
+export const chunkTaken = z.union([success, uploaded]);
+export const uploadedBytes = z.object({ uploadedBytes: size });
+
 /** Reads an object id from a header. */
 export function parseObjectId(value: string | undefined, what: string): ObjectId {
   return check(objectId, value, what);

@@ -34,7 +34,8 @@ export async function throughLink<T>(context: Context, at: ChangeTarget, storing
     const request = () => storing.post(lease.link).catch((error) => explainCut(at, storing.size, error));
     const paths = storing.paths();
     try {
-      const stored = await retry({ policy, log, signal, settle: () => storing.settle() }, request);
+      const settle = () => storing.settle();
+      const stored = await retry({ policy, log, signal, settle, carriesBytes: true }, request);
       for (const path of paths) uncertain.delete(uncertainKey(at, path));
       return stored;
     } catch (error) {

@@ -4,8 +4,9 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { useMount } from "../support/fixture.ts";
 import { FsWorker, outcome } from "../support/fs-worker.ts";
-import { ok } from "../support/process.ts";
+import { eventually, ok } from "../support/process.ts";
 import { testScope } from "../support/scope.ts";
+import { requires } from "../support/transport.ts";
 import { fileOf, pattern, type Tree } from "../support/trees.ts";
 
 const shared = useMount();
@@ -92,9 +93,19 @@ describe("unlinking an open file", () => {
     await shared.remount();
     const fd = await worker.open(join(folder.dir, "big"), "O_RDONLY");
     await worker.call("unlink", join(folder.dir, "big"));
-    expect(await folder.tree()).toEqual({});
+    await eventually("it is removed on the server", async () => Object.keys(await folder.tree()).length === 0);
     expect(fileOf(await worker.pread(fd, 100_000, 2_000_000))).toBe(fileOf(data.subarray(2_000_000, 2_100_000)));
     expect(fileOf(await worker.pread(fd, 100_000, 0))).toBe(fileOf(data.subarray(0, 100_000)));
+    await worker.close(fd);
+  });
+
+  it("has reached the server when it returns", requires("unlinksOpenFilesAtOnce"), async () => {
+    const folder = await shared.folder();
+    const { worker } = shared;
+    await writeFile(join(folder.dir, "f"), "x");
+    const fd = await worker.open(join(folder.dir, "f"), "O_RDONLY");
+    await worker.call("unlink", join(folder.dir, "f"));
+    expect(await folder.tree()).toEqual({});
     await worker.close(fd);
   });
 

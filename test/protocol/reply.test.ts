@@ -124,7 +124,7 @@ describe("replies", () => {
 
 describe("directory entries", () => {
   it("are padded to 8 bytes", () => {
-    const buffer = new DirBuffer(4096, false);
+    const buffer = new DirBuffer(4096, false, 0);
     expect(buffer.add({ name: "grün", ino: 5, kind: "file", offset: 1 })).toBe(true);
     expect(buffer.add({ name: "folder00", ino: 6, kind: "dir", offset: 2 })).toBe(true);
     expect(buffer.bytes().toString("hex")).toBe(
@@ -136,7 +136,7 @@ describe("directory entries", () => {
   });
 
   it("carry a fuse_entry_out before each fuse_dirent in READDIRPLUS, zero for the dots", () => {
-    const buffer = new DirBuffer(4096, true);
+    const buffer = new DirBuffer(4096, true, 0);
     buffer.add({ name: ".", ino: 5, kind: "dir", offset: 1 });
     buffer.add({ name: "a", ino: 6, kind: "file", offset: 2 }, ENTRY);
     expect(buffer.bytes().toString("hex")).toBe(
@@ -150,12 +150,27 @@ describe("directory entries", () => {
   });
 
   it("that do not fit are not taken, and what was taken stays", () => {
-    const buffer = new DirBuffer(64, false);
+    const buffer = new DirBuffer(64, false, 0);
     expect(buffer.add({ name: "a", ino: 5, kind: "file", offset: 1 })).toBe(true);
     expect(buffer.add({ name: "b".repeat(9), ino: 6, kind: "file", offset: 2 })).toBe(false);
     expect(buffer.bytes().length).toBe(32);
     expect(buffer.add({ name: "c".repeat(8), ino: 7, kind: "file", offset: 3 })).toBe(true);
     expect(buffer.bytes().length).toBe(64);
+  });
+});
+
+describe("READDIRPLUS", () => {
+  const taken = (plus: boolean, offset: number) => {
+    const buffer = new DirBuffer(1 << 20, plus, offset);
+    let at = offset;
+    while (buffer.add({ name: `${at}`, ino: 6, kind: "file", offset: at + 1 }, plus ? ENTRY : undefined)) at++;
+    return at - offset;
+  };
+
+  it("gives the first 128 entries of a directory, because the program may want names only, and later all that fit", () => {
+    expect(taken(true, 0)).toBe(128);
+    expect(taken(true, 128)).toBeGreaterThan(6000);
+    expect(taken(false, 0)).toBeGreaterThan(30_000);
   });
 });
 

@@ -46,6 +46,21 @@ describe("retry", () => {
     expect(times.length).toBeLessThan(20);
   });
 
+  it("does not hold the time of bytes that flowed against a request, but that of silence", async () => {
+    const slow = async (kind: Kind) => {
+      let attempts = 0;
+      await elapsed(
+        retry({ policy: DEFAULT_RETRY, log, signal: undefined, carriesBytes: true }, async () => {
+          await new Promise((resolve) => setTimeout(resolve, 60_000));
+          if (attempts++ < 2) throw failure(kind, { unapplied: true });
+        }),
+      );
+      return attempts;
+    };
+    expect(await slow("unreachable")).toBe(3);
+    expect(await slow("timeout")).toBe(1);
+  });
+
   it("waits as long as the server asks, and does not count it", async () => {
     let attempts = 0;
     const spent = await elapsed(

@@ -94,7 +94,7 @@ export const INFO: LibraryInfo = {
 };
 
 /** Waits so short that a test with several attempts takes milliseconds. */
-export const FAST = { deadlineMs: 1_000, firstDelayMs: 2, maxDelayMs: 10, maxServerErrors: 4, maxRetryAfterMs: 5_000 };
+export const FAST = { deadlineMs: 5_000, firstDelayMs: 2, maxDelayMs: 10, maxServerErrors: 4, maxRetryAfterMs: 5_000 };
 
 export function accountAt(url: string, options: Partial<ClientOptions> = {}): Account {
   return new Account({ server: url, token: TOKEN, log: silentLogger(), retry: FAST, ...options });

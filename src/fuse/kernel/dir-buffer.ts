@@ -9,17 +9,25 @@ import { viewOf, writeEntryOut, writeI64 } from "./structs.ts";
 
 const DT = { file: S_IFREG >> 12, dir: S_IFDIR >> 12 } as const;
 
+/**
+ * With READDIRPLUS_AUTO the kernel asks for attributes at the beginning of a directory, and goes on so if the program looks at
+ * what it got. Programs that want names only pay for the beginning: an inode here and in the kernel for each entry.
+ */
+const MOST_AT_BEGINNING = 128;
+
 export class DirBuffer implements DirSink {
   readonly #buffer: Buffer;
   readonly #view: DataView;
   readonly #plus: boolean;
   #used = 0;
+  #left: number;
 
-  /** `size` bytes at most, as the kernel asked. */
-  constructor(size: number, plus: boolean) {
+  /** `size` bytes at most, as the kernel asked, for entries from `offset` on. */
+  constructor(size: number, plus: boolean, offset: number) {
     this.#buffer = Buffer.alloc(size);
     this.#view = viewOf(this.#buffer);
     this.#plus = plus;
+    this.#left = plus && offset === 0 ? MOST_AT_BEGINNING : Number.POSITIVE_INFINITY;
   }
 
   add(entry: Dirent, plus?: EntryReply): boolean {
@@ -27,7 +35,7 @@ export class DirBuffer implements DirSink {
     const room = entryOut + SIZE.dirent;
     const length = Buffer.byteLength(entry.name);
     const next = this.#used + ((room + length + 7) & ~7);
-    if (next > this.#buffer.length) return false;
+    if (next > this.#buffer.length || this.#left === 0) return false;
     if (this.#plus && plus !== undefined) writeEntryOut(this.#view, this.#used, plus);
     const at = this.#used + entryOut;
     writeI64(this.#view, at, entry.ino);
@@ -36,6 +44,7 @@ export class DirBuffer implements DirSink {
     this.#view.setUint32(at + 20, DT[entry.kind], true);
     this.#write(entry.name, at + SIZE.dirent, length);
     this.#used = next;
+    this.#left--;
     return true;
   }
 

@@ -106,7 +106,7 @@ async function readdir(
   r: RequestOf<"readdir">,
   plus: boolean,
 ): Promise<Reply> {
-  const buffer = new DirBuffer(Math.min(r.size, MAX_WRITE), plus);
+  const buffer = new DirBuffer(Math.min(r.size, MAX_WRITE), plus, r.offset);
   await ops.readdir(ctx, ino, r.fh, r.offset, plus, buffer);
   return { kind: "data", slices: [buffer.bytes()] };
 }
