@@ -98,15 +98,15 @@ export function listRecords(): readonly MountRecord[] {
   return [...records.values()].sort((a, b) => (a.mountpoint < b.mountpoint ? -1 : 1));
 }
 
-/** What the ended mount left, or undefined when its process died without telling; asking removes the answer. */
-export function takeEnd(mountpoint: string): MountEnd | undefined {
+/** What the ended mount left; asking removes the answer. */
+export function takeEnd(mountpoint: string): MountEnd {
   for (const folder of runDirs()) {
     const file = join(folder, recordNameOf(mountpoint));
     const record = read(file);
     if (!record || record.mountpoint !== mountpoint || isAlive(record)) continue;
     rmSync(file, { force: true });
     removeSocket(record);
-    return record.end;
+    return record.end ?? { unstored: [] };
   }
   return { unstored: [] };
 }

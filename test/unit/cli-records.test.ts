@@ -66,13 +66,6 @@ describe("mount records", () => {
     },
   );
 
-  it("of a process that died without a word is told from one that stored everything", () => {
-    writeRecord("/mnt/a");
-    forge({ ticks: "1" });
-    expect(takeEnd("/mnt/a")).toBe(undefined);
-    expect(takeEnd("/mnt/a")).toEqual({ unstored: [] });
-  });
-
   it("of all running mounts are listed by mount point, each once, without what is no record", () => {
     writeRecord("/mnt/b");
     writeRecord("/mnt/a", "/run/a.sock");

@@ -64,7 +64,7 @@ async function syncPlace({ record, location }: Place, timeoutMs: number | undefi
 const isLeft = ({ pending, held }: SyncResult) => pending > 0 || held > 0;
 
 function leftSentence({ mountpoint, pending, held }: PlaceResult): string {
-  const part = held === 0 ? "" : ` (${held} held)`;
+  const part = held === 0 ? "" : `, ${held} of them held`;
   const verb = pending === 1 ? "is" : "are";
   return `seamount: ${mountpoint}: ${counted(pending, "change")} ${verb} not stored${part}; \`seamount queue ls ${mountpoint}\` lists them.`;
 }
