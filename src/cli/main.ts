@@ -14,22 +14,19 @@ import { librariesCommand } from "./commands/libraries.ts";
 import { loginCommand } from "./commands/login.ts";
 import { logoutCommand } from "./commands/logout.ts";
 import { mountCommand } from "./commands/mount.ts";
-import { queueCommand } from "./commands/queue.ts";
-import { statusCommand } from "./commands/status.ts";
-import { syncCommand } from "./commands/sync.ts";
 import { unmountCommand } from "./commands/unmount.ts";
 import { exitCodeOf, sentenceOf, usageError } from "./exit-codes.ts";
 import { remark } from "./output.ts";
 
 const EPILOGUE = `Exit codes: 0 done, 1 unexpected failure, 2 wrong usage, 3 not logged in, 4 server unreachable,
-5 mounting or unmounting failed, 6 something is not stored, 7 not found.
+5 mounting or unmounting failed, 6 unmounted but some files could not be stored, 7 not found.
 
 SEAMOUNT_SERVER and SEAMOUNT_TOKEN in the environment replace a login.`;
 
 /** The options that may be given more than once. */
-const REPEATABLE = new Set(["_", "o", "library", "what"]);
+const REPEATABLE = new Set(["_", "o", "library"]);
 
-const COMMANDS = ["login", "mount", "unmount", "status", "queue", "sync", "libraries", "logout", "dev-server"];
+const COMMANDS = ["login", "mount", "unmount", "libraries", "logout", "dev-server"];
 
 function packageVersion(): string {
   const file = new URL("../../package.json", import.meta.url);
@@ -43,9 +40,6 @@ function createParser(args: readonly string[]) {
     .command(loginCommand)
     .command(mountCommand)
     .command(unmountCommand)
-    .command(statusCommand)
-    .command(queueCommand)
-    .command(syncCommand)
     .command(librariesCommand)
     .command(logoutCommand)
     .command(devServerCommand)
