@@ -154,9 +154,24 @@ describe("an open file", () => {
     await memory.rename(CTX, 1, "f", 1, "elsewhere");
     memory.poke("f", "theirs");
     expect((await paths.getattr("/f")).size).toBe(3);
+    expect(await codeOf(paths.open("/f", 0))).toBe("ESTALE");
     expect(await read(id)).toBe("old");
     await paths.release(id);
     expect((await paths.getattr("/f")).size).toBe(6);
+  });
+
+  it("that is being closed is waited for by who opens what replaced it", async () => {
+    const { memory, paths, write, read } = setUp();
+    await write("/f", "old");
+    const id = await paths.open("/f", 0);
+    await memory.rename(CTX, 1, "f", 1, "elsewhere");
+    memory.poke("f", "theirs");
+    await paths.flush(id);
+    const opened = codeOf(paths.open("/f", 0));
+    await paths.release(id);
+    expect(await opened).toBe("ESTALE");
+    await paths.getattr("/f");
+    expect(await read(await paths.open("/f", 0))).toBe("theirs");
   });
 
   it("keeps its meaning when a directory above it is renamed", async () => {
