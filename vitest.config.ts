@@ -46,7 +46,7 @@ const mountProject = (
     // Mounts mostly wait: for the kernel, for programs to start, for time-outs.
     maxWorkers: 3,
     testTimeout: 120_000,
-    hookTimeout: 60_000,
+    hookTimeout: 120_000,
     sequence: { groupOrder },
   },
 });

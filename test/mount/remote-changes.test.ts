@@ -70,6 +70,17 @@ describe("a remote change is seen", () => {
     expect(await ok("cat", [join(folder.dir, "x/in")])).toBe("now a folder");
     expect(await ok("cat", [join(folder.dir, "y")])).toBe("now a file");
   });
+
+  it("the name of a removed folder is free for a file at once", async () => {
+    const folder = await shared.folder();
+    const name = join(folder.dir, "x");
+    await shared.worker.call("mkdir", name);
+    await shared.worker.writeFile(join(name, "in"), "in a folder");
+    await remote().remove(shared.libraryId, `${folder.path}/x`);
+    await eventually("it is gone", async () => (await outcome(shared.worker.stat(name))) === "ENOENT");
+    await shared.worker.writeFile(name, "now a file");
+    expect(await folder.tree()).toEqual({ x: fileOf("now a file") });
+  });
 });
 
 describe("an open file keeps its version", () => {
