@@ -209,6 +209,29 @@ describe("an open file", () => {
   });
 });
 
+describe("getattr", () => {
+  it("of what is no more is ESTALE once, so that the kernel forgets the name, then ENOENT", async () => {
+    const { memory, paths, write, heldAfterEnd } = setUp();
+    await write("/f", "x");
+    await paths.getattr("/f");
+    await memory.unlink(CTX, 1, "f");
+    expect(await codeOf(paths.getattr("/f"))).toBe("ESTALE");
+    expect(await codeOf(paths.getattr("/f"))).toBe("ENOENT");
+    expect(await heldAfterEnd()).toEqual([]);
+  });
+
+  it("of a file that became a folder is ESTALE once, then the folder", async () => {
+    const { memory, paths, write, heldAfterEnd } = setUp();
+    await write("/f", "x");
+    await paths.getattr("/f");
+    await memory.unlink(CTX, 1, "f");
+    memory.forget((await memory.mkdir(CTX, 1, "f", 0o755)).attr.ino, 1);
+    expect(await codeOf(paths.getattr("/f"))).toBe("ESTALE");
+    expect((await paths.getattr("/f")).mode).toBe(0o040755);
+    expect(await heldAfterEnd()).toEqual([]);
+  });
+});
+
 describe("open", () => {
   it("is ESTALE for a file that somebody else replaced, until the kernel has looked at the new one", async () => {
     const { memory, paths, write, read, heldAfterEnd } = setUp();

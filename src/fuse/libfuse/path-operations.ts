@@ -60,14 +60,17 @@ export class PathOperations {
   /** Waits for what was promised to libfuse. Call when no call will follow. */
   async finish(): Promise<void> {
     await this.#removals.finish();
-    this.#reported.clear();
+    this.#reported.dropTree("/");
   }
 
   async getattr(path: string): Promise<Attr> {
-    const resolved = await this.#resolve(path);
+    const resolved = await this.#resolve(path).catch((error: unknown) => {
+      throw isMissing(error) ? this.#reported.missing(path, error) : error;
+    });
     try {
       const { attr } = await this.#operations.getattr(this.#ctx, resolved.ino, undefined);
-      this.#reported.report(path, resolved);
+      this.#reported.checkType(path, attr.mode);
+      this.#reported.report(path, resolved, attr.mode);
       return attr;
     } catch (error) {
       resolved.release();
@@ -78,7 +81,7 @@ export class PathOperations {
   async fgetattr(id: number): Promise<Attr> {
     const { fh, open } = this.#handles.get(id);
     const { attr } = await this.#operations.getattr(this.#ctx, open.ino, fh);
-    this.#reported.report(open.path, { ino: open.ino, release: () => {} });
+    this.#reported.report(open.path, { ino: open.ino, release: () => {} }, attr.mode);
     return attr;
   }
 
@@ -223,7 +226,7 @@ export class PathOperations {
       ),
     );
     this.#open.move(from, to);
-    for (const path of [from, to]) this.#reported.drop(path);
+    for (const path of [from, to]) this.#reported.dropTree(path);
   }
 
   async getxattr(path: string, name: string): Promise<Uint8Array> {
