@@ -47,7 +47,12 @@ try {
     } else if (command === "abort") session.abort();
     else if (command === "exit") process.exit(7);
     else if (command === "hang") operations.getattr = () => new Promise(() => {});
-    else if (command === "let-go") operations.letGo();
+    else if (command === "break") {
+      operations.readdir = () => {
+        throw new TypeError("broken on purpose");
+      };
+      say({ event: "broken" });
+    } else if (command === "let-go") operations.letGo();
     else if (command === "calls") say({ event: "calls", calls: operations.calls.splice(0) });
     else if (command === "drop") session.kernelCache.invalidateEntry(1, args[0]!);
     else if (command === "poke") {
