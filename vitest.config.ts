@@ -58,7 +58,7 @@ export default defineConfig({
       {
         test: {
           name: "fast",
-          include: ["test/architecture.test.ts", "test/{unit,protocol,contract}/**/*.test.ts"],
+          include: ["test/architecture.test.ts", "test/{unit,protocol,contract,crash}/**/*.test.ts"],
           exclude: ["**/*.mount.test.ts"],
           pool: "forks",
           maxWorkers: 2,
