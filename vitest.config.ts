@@ -62,7 +62,7 @@ export default defineConfig({
           exclude: ["**/*.mount.test.ts"],
           pool: "forks",
           maxWorkers: 2,
-          testTimeout: 20_000,
+          testTimeout: 60_000,
         },
       },
       mountProject("mount", { transport: "kernel", modelSeconds: 120 }, FUSE_NATIVE_ONLY, 1),

@@ -120,8 +120,10 @@ export async function cat(path: string): Promise<string> {
 export async function interruptedStore(fh: number, name: string, content?: string): Promise<void> {
   server.faults.hang("upload");
   const interrupt = new AbortController();
+  const before = server.requests.count("upload");
   const storing = fs.store(fh, interrupt.signal);
-  await sleep(100);
+  storing.catch(() => {});
+  await until(() => server.requests.count("upload") > before);
   interrupt.abort();
   await expect(storing).rejects.toThrow();
   if (content !== undefined) await server.store.writeFile(id, `/${name}`, content);

@@ -15,6 +15,7 @@ import {
   O_TRUNC,
   OWNER,
   read,
+  restart,
   save,
   server,
   signal,
@@ -183,6 +184,7 @@ describe("the filesystem", () => {
 
   // SEMANTICS: "A file that was not stored yet is renamed without a request and is stored under its new name."
   it("a new file renamed onto a stored one before its first close is one upload of the target", async () => {
+    restart(60_000);
     await save("doc.txt", "old");
     const { fh } = await create("tmp", "new");
     server.requests.reset();
