@@ -201,7 +201,7 @@ export async function mountLibrary(scope: Scope, settings: MountSettings): Promi
 }
 
 async function isReady(mounted: Mounted): Promise<boolean> {
-  return mounted.log().includes(mounted.dir) && (await isMountPoint(mounted.dir));
+  return mounted.log().includes(`mounted on ${mounted.dir}`) && (await isMountPoint(mounted.dir));
 }
 
 /**
