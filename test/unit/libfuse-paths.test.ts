@@ -220,6 +220,21 @@ describe("getattr", () => {
     expect(await heldAfterEnd()).toEqual([]);
   });
 
+  it("of what was renamed here and is no more is ESTALE once, at the new name and below it", async () => {
+    const { memory, paths, write, heldAfterEnd } = setUp();
+    await paths.mkdir("/d", 0o755);
+    await write("/d/f", "x");
+    for (const path of ["/d", "/d/f"]) await paths.getattr(path);
+    await paths.rename(THREAD, "/d", "/e");
+    await memory.rename(CTX, 1, "e", 1, "theirs");
+    for (const path of ["/e/f", "/e"]) {
+      expect(await codeOf(paths.getattr(path))).toBe("ESTALE");
+      expect(await codeOf(paths.getattr(path))).toBe("ENOENT");
+    }
+    expect(await codeOf(paths.getattr("/d"))).toBe("ENOENT");
+    expect(await heldAfterEnd()).toEqual([]);
+  });
+
   it("of a file that became a folder is ESTALE once, then the folder", async () => {
     const { memory, paths, write, heldAfterEnd } = setUp();
     await write("/f", "x");

@@ -226,7 +226,7 @@ export class PathOperations {
       ),
     );
     this.#open.move(from, to);
-    for (const path of [from, to]) this.#reported.dropTree(path);
+    this.#reported.move(from, to);
   }
 
   async getxattr(path: string, name: string): Promise<Uint8Array> {

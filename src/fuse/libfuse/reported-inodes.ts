@@ -54,6 +54,16 @@ export class ReportedInodes {
     return lookAgain(path);
   }
 
+  /** The kernel moves the names it knows at and below `from`, and forgets what it knew at `to`. */
+  move(from: string, to: string): void {
+    this.dropTree(to);
+    for (const [path, known] of [...this.#inodes]) {
+      if (path !== from && !isBelow(path, from)) continue;
+      this.#inodes.delete(path);
+      this.#inodes.set(to + path.slice(from.length), known);
+    }
+  }
+
   /** The path means nothing any more, or something else. */
   drop(path: string): void {
     this.#inodes.get(path)?.resolved.release();
