@@ -46,7 +46,7 @@ const mountProject = (
     // Mounts mostly wait: for the kernel, for programs to start, for time-outs.
     maxWorkers: 3,
     testTimeout: 120_000,
-    hookTimeout: 60_000,
+    hookTimeout: 120_000,
     sequence: { groupOrder },
   },
 });
@@ -62,7 +62,7 @@ export default defineConfig({
           exclude: ["**/*.mount.test.ts"],
           pool: "forks",
           maxWorkers: 2,
-          testTimeout: 20_000,
+          testTimeout: 60_000,
         },
       },
       mountProject("mount", { transport: "kernel", modelSeconds: 120 }, FUSE_NATIVE_ONLY, 1),

@@ -1,12 +1,13 @@
 /**
  * Compares the transports in one run: every round measures each row with each transport in turn (A B, then B A, ...), so that a
- * neighbour's noise meets both. Prints a table of medians, and the median of the rounds' ratios kernel / fuse-native; --json FILE
+ * neighbour's noise meets both. Prints a table of medians, and the median of the rounds' ratios first / second; --json FILE
  * writes every measurement as a line. Invariant: no mount, process or folder is left, also when interrupted. Started by scripts/bench/transport.
  */
 import { execFile } from "node:child_process";
 import { mkdtempSync, rmdirSync, writeFileSync } from "node:fs";
 import { cpus, release, tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs, promisify } from "node:util";
 import { BenchServer } from "./bench-server.ts";
 import { ROWS, type Row } from "./rows.ts";
@@ -14,6 +15,9 @@ import { TRANSPORTS, type TransportName } from "./transports.ts";
 
 /** This file runs as scripts/bench/dist/scripts/bench/transport.js. */
 const DRIVER = join(import.meta.dirname, "../../../driver.py");
+
+/** Before each measurement, so that what a server still tidies up (it collects garbage) is not in the time of the next one. */
+const PAUSE_MS = 250;
 
 interface Measurement {
   readonly row: string;
@@ -28,7 +32,7 @@ const { values: options } = parseArgs({
     json: { type: "string" },
     rounds: { type: "string", default: "7" },
     only: { type: "string", default: "" },
-    transports: { type: "string", default: Object.keys(TRANSPORTS).join(",") },
+    transports: { type: "string", default: "kernel,fuse-native" },
   },
 });
 const rounds = Number(options.rounds);
@@ -80,6 +84,7 @@ async function measureAll(): Promise<readonly Measurement[]> {
 /** Units per second. */
 async function measure(row: Row, transport: TransportName, round: number): Promise<number> {
   const server = servers.find(({ name, ttlMs }) => name === transport && ttlMs === row.ttlMs)!;
+  await sleep(PAUSE_MS, undefined, { signal: interrupted.signal });
   const { stdout } = await promisify(execFile)(
     "/usr/bin/env",
     ["python3", DRIVER, row.work, join(server.mountpoint, row.path(round)), `${row.count}`],

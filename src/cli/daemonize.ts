@@ -35,7 +35,7 @@ function spawnDetached(logFile: string): ChildProcess {
     return spawn(process.execPath, [...process.execArgv, ...process.argv.slice(1)], {
       cwd: "/",
       detached: true,
-      // libuv's four threads are few: reading /dev/fuse occupies some of them all the time (uv_threadpool_size is read once).
+      // libuv's four threads are few for the disk work of a busy mount, and waiting for the kernel may take one (the size is read once).
       env: { UV_THREADPOOL_SIZE: "8", ...env, [BACKGROUND_MARK]: "1" },
       stdio: ["ignore", log, log, "ipc"],
     });

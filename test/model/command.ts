@@ -6,7 +6,7 @@
 import { join } from "node:path";
 import type fc from "fast-check";
 import { CallError, type FsWorker, type WorkerStat } from "../support/fs-worker.ts";
-import type { Capability } from "../support/transport.ts";
+import { type Capability, has } from "../support/transport.ts";
 import { ModelError, type ModelFs, type ModelHandle, type Path } from "./model-fs.ts";
 
 export interface Model {
@@ -59,6 +59,13 @@ export function command(plan: (model: Readonly<Model>) => Step | undefined): Com
     },
     toString: () => shown,
   };
+}
+
+/** Whether folders can be removed: some transports keep every folder in which a file was removed that is still open. */
+export function foldersCanGo({ fs, handles }: Readonly<Model>): boolean {
+  if (has("removesFoldersOfOpenFiles")) return true;
+  const present = new Set(fs.filesAt(fs.root));
+  return [...handles.values()].every(({ node }) => present.has(node));
 }
 
 /** A step that is one call on both sides. */

@@ -1,7 +1,7 @@
 /** Random operations on paths, existing or not: the tree, whole files, and what stat and listdir say of them. */
 import fc from "fast-check";
 import { anOffset, aTarget, type Data, someData, type Target } from "./arbitraries.ts";
-import { at, type Command, callStep, command, statOf, type Weighted } from "./command.ts";
+import { at, type Command, callStep, command, foldersCanGo, statOf, type Weighted } from "./command.ts";
 import type { ModelFs, Path } from "./model-fs.ts";
 
 /** One system call without a result on a path. */
@@ -12,6 +12,18 @@ function call(op: string, target: Target, model: (fs: ModelFs, path: Path) => vo
       [op, path.join("/"), ...args].join(" "),
       () => model(fs, path),
       async (real) => void (await real.worker.call(op, at(real, path), ...args)),
+    );
+  });
+}
+
+function rmdir(target: Target): Command {
+  return command((model) => {
+    if (!foldersCanGo(model)) return undefined;
+    const path = target(model.fs);
+    return callStep<void>(
+      `rmdir ${path.join("/")}`,
+      () => model.fs.rmdir(path),
+      async (real) => void (await real.worker.call("rmdir", at(real, path))),
     );
   });
 }
@@ -32,8 +44,10 @@ function mmapWrite(target: Target, data: Data, nth: number): Command {
 }
 
 function rename(source: Target, target: Target, noReplace: boolean): Command {
-  return command(({ fs }) => {
+  return command((model) => {
+    const { fs } = model;
     const [from, to] = [source(fs), target(fs)];
+    if (fs.find(to)?.kind === "dir" && !foldersCanGo(model)) return undefined;
     return callStep<void>(
       `rename${noReplace ? " (no replace)" : ""} ${from.join("/")} -> ${to.join("/")}`,
       () => fs.rename(from, to, noReplace),
@@ -89,7 +103,7 @@ export const pathCommands: readonly Weighted[] = [
   },
   { weight: 2, arbitrary: fc.tuple(aFile, someData, fc.nat(600_000)).map((args) => mmapWrite(...args)) },
   { weight: 4, arbitrary: aTarget({ free: 8, any: 2, file: 1 }).map((t) => call("mkdir", t, (fs, p) => fs.mkdir(p))) },
-  { weight: 1, arbitrary: aFolder.map((t) => call("rmdir", t, (fs, p) => fs.rmdir(p))) },
+  { weight: 1, arbitrary: aFolder.map(rmdir) },
   { weight: 2, arbitrary: aFile.map((t) => call("unlink", t, (fs, p) => fs.unlink(p))) },
   { weight: 6, arbitrary: fc.tuple(something, aPlace, fc.constant(false)).map((args) => rename(...args)) },
   {

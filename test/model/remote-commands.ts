@@ -6,16 +6,21 @@
 import fc from "fast-check";
 import { CallError } from "../support/fs-worker.ts";
 import { eventually } from "../support/process.ts";
+import { has } from "../support/transport.ts";
 import { aTarget, type Data, someData, type Target } from "./arbitraries.ts";
 import { at, type Command, command, type Model, type Real, type Weighted } from "./command.ts";
-import type { Path } from "./model-fs.ts";
+import type { ModelHandle, Path } from "./model-fs.ts";
 
 const remotePath = (path: Path) => `/${path.join("/")}`;
 
-/** Nobody here has a file at or below the path open with something to store at its close. */
+/**
+ * Nobody here has a file at or below the path open with something to store at its close; or open at all, where the transport shows
+ * no other version meanwhile.
+ */
 function isQuiet(model: Readonly<Model>, path: Path): boolean {
   const files = new Set(model.fs.filesAt(model.fs.find(path)));
-  return ![...model.handles.values()].some((handle) => handle.hasNews && files.has(handle.node));
+  const matters = (handle: ModelHandle) => handle.hasNews || !has("versionPerOpen");
+  return ![...model.handles.values()].some((handle) => matters(handle) && files.has(handle.node));
 }
 
 const isDir = (model: Readonly<Model>, path: Path) => model.fs.find(path)?.kind === "dir";

@@ -70,6 +70,29 @@ describe("a remote change is seen", () => {
     expect(await ok("cat", [join(folder.dir, "x/in")])).toBe("now a folder");
     expect(await ok("cat", [join(folder.dir, "y")])).toBe("now a file");
   });
+
+  it("a folder that was renamed here and then there: the name in between is gone at once", async () => {
+    const folder = await shared.folder();
+    const at = (name: string) => join(folder.dir, name);
+    await shared.worker.call("mkdir", at("first"));
+    await shared.worker.writeFile(at("first/in"), "in a folder");
+    await shared.worker.rename(at("first"), at("second"));
+    await remote().move(shared.libraryId, `${folder.path}/second`, `${folder.path}/third`);
+    await eventually("it is gone", async () => (await outcome(shared.worker.stat(at("second")))) === "ENOENT");
+    expect(await outcome(shared.worker.open(at("second"), "O_RDONLY"))).toBe("ENOENT");
+    expect((await shared.worker.readFile(at("third/in"))).toString()).toBe("in a folder");
+  });
+
+  it("the name of a removed folder is free for a file at once", async () => {
+    const folder = await shared.folder();
+    const name = join(folder.dir, "x");
+    await shared.worker.call("mkdir", name);
+    await shared.worker.writeFile(join(name, "in"), "in a folder");
+    await remote().remove(shared.libraryId, `${folder.path}/x`);
+    await eventually("it is gone", async () => (await outcome(shared.worker.stat(name))) === "ENOENT");
+    await shared.worker.writeFile(name, "now a file");
+    expect(await folder.tree()).toEqual({ x: fileOf("now a file") });
+  });
 });
 
 describe("an open file keeps its version", () => {

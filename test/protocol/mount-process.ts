@@ -1,6 +1,6 @@
 /**
- * Runs mount-child.ts (MemoryOperations behind the kernel transport) in a process of its own and talks to it by lines.
- * Invariant: process and mount are gone when their scope ends, also when the test failed. Used by the mount tests of this folder.
+ * Runs mount-child.ts (MemoryOperations behind a transport) in a process of its own and talks to it by lines.
+ * Invariant: process and mount are gone when their scope ends, also when the test failed. Used by the mount tests of this folder and of fuse-native.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { resolve } from "node:path";
@@ -23,6 +23,8 @@ export interface ChildSettings {
   readonly dir?: string;
   readonly env?: Readonly<Record<string, string>>;
   readonly nodeArguments?: readonly string[];
+  /** The kernel transport when absent. */
+  readonly transport?: "kernel" | "fuse-native";
 }
 
 export class MountProcess {
@@ -105,7 +107,8 @@ export async function startMount(scope: Scope, settings: ChildSettings = {}): Pr
   const home = await tempDir(scope, "home");
   const dir = settings.dir ?? (await makeMountPoint(scope, uid));
   const nodeArguments = [...(settings.nodeArguments ?? []), "--import", import.meta.resolve("tsx")];
-  const child = spawn(process.execPath, [...nodeArguments, CHILD, dir, JSON.stringify(settings.options ?? {})], {
+  const childArguments = [CHILD, dir, JSON.stringify(settings.options ?? {}), settings.transport ?? "kernel"];
+  const child = spawn(process.execPath, [...nodeArguments, ...childArguments], {
     // tsx keeps a cache in TMPDIR unless told not to, which another user could not write.
     env: { PATH: process.env["PATH"], HOME: home, TSX_DISABLE_CACHE: "1", ...settings.env },
     stdio: ["pipe", "pipe", "pipe"],

@@ -16,6 +16,9 @@ export const MAIN = resolve(import.meta.dirname, "../../dist/cli/main.js");
 export const EMAIL = "test@example.com";
 export const NOBODY = 65534;
 
+/** Many processes start at once on few cores. */
+const READY_MS = 90_000;
+
 export interface MountSettings {
   readonly server: DevServer;
   /** Value of --library; all libraries when absent. */
@@ -199,13 +202,13 @@ export async function mountLibrary(scope: Scope, settings: MountSettings): Promi
   });
   const mounted = new ForegroundMount(dir, home, child);
   scope.defer(() => mounted.dispose());
-  await eventually(`${dir} is mounted`, async () => mounted.over || (await isReady(mounted)));
+  await eventually(`${dir} is mounted`, async () => mounted.over || (await isReady(mounted)), READY_MS);
   if (mounted.over) throw new MountFailed(await mounted.exited, mounted.log());
   return mounted;
 }
 
 async function isReady(mounted: Mounted): Promise<boolean> {
-  return mounted.log().includes(mounted.dir) && (await isMountPoint(mounted.dir));
+  return mounted.log().includes(`mounted on ${mounted.dir}`) && (await isMountPoint(mounted.dir));
 }
 
 /**

@@ -154,9 +154,24 @@ describe("an open file", () => {
     await memory.rename(CTX, 1, "f", 1, "elsewhere");
     memory.poke("f", "theirs");
     expect((await paths.getattr("/f")).size).toBe(3);
+    expect(await codeOf(paths.open("/f", 0))).toBe("ESTALE");
     expect(await read(id)).toBe("old");
     await paths.release(id);
     expect((await paths.getattr("/f")).size).toBe(6);
+  });
+
+  it("that is being closed is waited for by who opens what replaced it", async () => {
+    const { memory, paths, write, read } = setUp();
+    await write("/f", "old");
+    const id = await paths.open("/f", 0);
+    await memory.rename(CTX, 1, "f", 1, "elsewhere");
+    memory.poke("f", "theirs");
+    await paths.flush(id);
+    const opened = codeOf(paths.open("/f", 0));
+    await paths.release(id);
+    expect(await opened).toBe("ESTALE");
+    await paths.getattr("/f");
+    expect(await read(await paths.open("/f", 0))).toBe("theirs");
   });
 
   it("keeps its meaning when a directory above it is renamed", async () => {
@@ -191,6 +206,44 @@ describe("an open file", () => {
     expect(await codeOf(paths.unlink("/f"))).toBe("EBUSY");
     await paths.release(id);
     expect(await codeOf(paths.unlink("/f"))).toBe("ok");
+  });
+});
+
+describe("getattr", () => {
+  it("of what is no more is ESTALE once, so that the kernel forgets the name, then ENOENT", async () => {
+    const { memory, paths, write, heldAfterEnd } = setUp();
+    await write("/f", "x");
+    await paths.getattr("/f");
+    await memory.unlink(CTX, 1, "f");
+    expect(await codeOf(paths.getattr("/f"))).toBe("ESTALE");
+    expect(await codeOf(paths.getattr("/f"))).toBe("ENOENT");
+    expect(await heldAfterEnd()).toEqual([]);
+  });
+
+  it("of what was renamed here and is no more is ESTALE once, at the new name and below it", async () => {
+    const { memory, paths, write, heldAfterEnd } = setUp();
+    await paths.mkdir("/d", 0o755);
+    await write("/d/f", "x");
+    for (const path of ["/d", "/d/f"]) await paths.getattr(path);
+    await paths.rename(THREAD, "/d", "/e");
+    await memory.rename(CTX, 1, "e", 1, "theirs");
+    for (const path of ["/e/f", "/e"]) {
+      expect(await codeOf(paths.getattr(path))).toBe("ESTALE");
+      expect(await codeOf(paths.getattr(path))).toBe("ENOENT");
+    }
+    expect(await codeOf(paths.getattr("/d"))).toBe("ENOENT");
+    expect(await heldAfterEnd()).toEqual([]);
+  });
+
+  it("of a file that became a folder is ESTALE once, then the folder", async () => {
+    const { memory, paths, write, heldAfterEnd } = setUp();
+    await write("/f", "x");
+    await paths.getattr("/f");
+    await memory.unlink(CTX, 1, "f");
+    memory.forget((await memory.mkdir(CTX, 1, "f", 0o755)).attr.ino, 1);
+    expect(await codeOf(paths.getattr("/f"))).toBe("ESTALE");
+    expect((await paths.getattr("/f")).mode).toBe(0o040755);
+    expect(await heldAfterEnd()).toEqual([]);
   });
 });
 

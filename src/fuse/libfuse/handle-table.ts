@@ -24,6 +24,10 @@ export class HandleTable<T> {
     return handle;
   }
 
+  all(): readonly T[] {
+    return [...this.#handles.values()];
+  }
+
   take(id: number): T {
     const handle = this.get(id);
     this.#handles.delete(id);

@@ -97,8 +97,10 @@ export class LibfuseSession {
   async #serve(end: Promise<void>, mountpoint: string, session: Buffer): Promise<void> {
     await end;
     this.#ended = true;
+    // Before the signal aborts: what unlink(2) has promised is still to be done.
+    await this.#paths.finish();
     this.stop();
-    await Promise.all([...this.#running, this.#paths.finish()]);
+    await Promise.all(this.#running);
     // The thread's own handle keeps the event loop alive until this.
     this.#binding.fuse_native_unmount(mountpoint, session);
     try {

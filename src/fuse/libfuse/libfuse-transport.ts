@@ -3,13 +3,21 @@
  * Invariants: when it resolves the kernel has accepted the mount; after mounting this process never touches the mount point;
  * unmounting goes through the same helpers as everywhere, never through a shell. Called by mount.ts through the Transport type.
  */
-import { access, constants } from "node:fs/promises";
+import { access, constants, open } from "node:fs/promises";
+import { isMainThread } from "node:worker_threads";
 import { abortConnection } from "../system/connection.ts";
 import { MountError } from "../system/mount-error.ts";
 import { mountAt, SEAMOUNT_TYPE } from "../system/mountinfo.ts";
 import { prepareMountpoint } from "../system/mountpoint.ts";
-import { helperMissing, isRoot, runFusermount, unmountPath, unmountSession } from "../system/unmount-path.ts";
-import type { OpContext, Session, Transport } from "../transport.ts";
+import {
+  helperMissing,
+  isRoot,
+  messageOf,
+  runFusermount,
+  unmountPath,
+  unmountSession,
+} from "../system/unmount-path.ts";
+import type { OpContext, Session, Transport, TransportOptions } from "../transport.ts";
 import { LIBFUSE_CAPABILITIES } from "./libfuse-capabilities.ts";
 import { libfuseOptions } from "./libfuse-options.ts";
 import { LibfuseSession } from "./libfuse-session.ts";
@@ -18,6 +26,8 @@ import { ROOT_INO } from "./path-resolver.ts";
 
 export const libfuseTransport: Transport = async (operations, options) => {
   const { log } = options;
+  // The addon calls back on the event loop of the main thread only.
+  if (!isMainThread) throw new MountError("refused", "fuse-native can mount from the main thread only.");
   const binding = loadBinding();
   const mountpoint = await prepareMountpoint(options.mountpoint, log);
   await checkMeans();
@@ -35,7 +45,9 @@ export const libfuseTransport: Transport = async (operations, options) => {
     await checkType(mountpoint, before);
   } catch (cause) {
     if ((await mountAt(mountpoint))?.device !== before) await unmountPath(mountpoint, { lazy: true }).catch(() => {});
-    throw cause instanceof MountError ? cause : refused(mountpoint, cause);
+    throw cause instanceof MountError
+      ? cause
+      : refused(mountpoint, await whyRefused({ ...options, mountpoint }, cause), cause);
   }
   const device = (await mountAt(mountpoint))?.device;
   return {
@@ -80,8 +92,28 @@ async function checkType(mountpoint: string, before: string | undefined): Promis
   if (mount.type !== SEAMOUNT_TYPE) throw refused(mountpoint, `it was mounted as ${mount.type}`);
 }
 
-function refused(mountpoint: string, cause: unknown): MountError {
+function refused(mountpoint: string, why: string, cause?: unknown): MountError {
+  return new MountError("refused", `Mounting at ${mountpoint} through libfuse 2 failed: ${why}`, { cause });
+}
+
+/** For root libfuse has said it. Node keeps its standard error from fusermount, so that is asked again, with nobody to mount for. */
+async function whyRefused(options: TransportOptions, cause: unknown): Promise<string> {
   const why = cause instanceof Error ? cause.message : String(cause);
-  const message = `Mounting at ${mountpoint} through libfuse 2 failed: ${why}. libfuse's own message is on the standard error.`;
-  return new MountError("refused", message, { cause });
+  if (isRoot()) return `${why}. Its own message is on the standard error.`;
+  const words = [
+    ...(options.readOnly ? ["ro"] : []),
+    ...(options.allowOther ? ["allow_other"] : []),
+    ...(options.defaultPermissions ? ["default_permissions"] : []),
+    ...options.extraOptions,
+    "nosuid",
+    "nodev",
+  ];
+  const nobody = await open("/dev/null", "r+");
+  try {
+    const args = ["-o", words.join(","), "--", options.mountpoint];
+    const result = await runFusermount(args, { fd3: nobody.fd, env: { _FUSE_COMMFD: "3" } });
+    return result === undefined ? why : messageOf(result);
+  } finally {
+    await nobody.close();
+  }
 }

@@ -5,6 +5,7 @@
  * a file that was removed while it is open has a `.fuse_hidden...` path here, which the filesystem never hears of.
  * Called by path-operations.ts. Source: libfuse 2.9 lib/fuse.c, hide_node().
  */
+import { type Deferred, deferred, sleep } from "../../util/abort.ts";
 import { ErrnoError } from "../../util/errno.ts";
 import { isBelow, type Resolved, splitPath } from "./path-resolver.ts";
 
@@ -21,7 +22,11 @@ interface Entry extends OpenPath {
   hidden: boolean;
   handles: number;
   readonly resolved: Resolved;
+  readonly ended: Deferred<void>;
 }
+
+/** The kernel says that a file is released a moment after close(2) has returned: how long is waited for that, in milliseconds. */
+const RELEASE_WITHIN_MS = 2000;
 
 export class OpenPaths {
   readonly #entries = new Map<string, Entry>();
@@ -42,7 +47,7 @@ export class OpenPaths {
   open(path: string, resolved: Resolved): OpenPath {
     const known = this.#entries.get(path);
     if (known === undefined) {
-      const entry: Entry = { ino: resolved.ino, path, hidden: false, handles: 1, resolved };
+      const entry: Entry = { ino: resolved.ino, path, hidden: false, handles: 1, resolved, ended: deferred() };
       this.#entries.set(path, entry);
       return entry;
     }
@@ -51,6 +56,11 @@ export class OpenPaths {
     if (!isSame) throw new ErrnoError("ESTALE", `${path} was replaced by somebody else while it is open here`);
     known.handles++;
     return known;
+  }
+
+  /** Waits for the last release of a path that is being closed, but not long. */
+  async untilClosed(path: string): Promise<void> {
+    await Promise.race([this.#entries.get(path)?.ended.promise, sleep(RELEASE_WITHIN_MS)]);
   }
 
   /** Uncounts one handle. A hidden path stays until drop(). */
@@ -96,5 +106,6 @@ export class OpenPaths {
   #end(entry: Entry): void {
     this.#entries.delete(entry.path);
     entry.resolved.release();
+    entry.ended.resolve();
   }
 }

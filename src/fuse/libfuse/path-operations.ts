@@ -28,6 +28,8 @@ const DEEP: ReadonlySet<string> = new Set(["readdir", "rmdir", "rename"]);
 interface FileHandle {
   readonly fh: number;
   readonly open: OpenPath;
+  /** The last that was heard of it is a flush: close(2) has been called, most likely. */
+  flushed: boolean;
 }
 
 export class PathOperations {
@@ -58,14 +60,17 @@ export class PathOperations {
   /** Waits for what was promised to libfuse. Call when no call will follow. */
   async finish(): Promise<void> {
     await this.#removals.finish();
-    this.#reported.clear();
+    this.#reported.dropTree("/");
   }
 
   async getattr(path: string): Promise<Attr> {
-    const resolved = await this.#resolve(path);
+    const resolved = await this.#resolve(path).catch((error: unknown) => {
+      throw isMissing(error) ? this.#reported.missing(path, error) : error;
+    });
     try {
       const { attr } = await this.#operations.getattr(this.#ctx, resolved.ino, undefined);
-      this.#reported.report(path, resolved);
+      this.#reported.checkType(path, attr.mode);
+      this.#reported.report(path, resolved, attr.mode);
       return attr;
     } catch (error) {
       resolved.release();
@@ -76,7 +81,7 @@ export class PathOperations {
   async fgetattr(id: number): Promise<Attr> {
     const { fh, open } = this.#handles.get(id);
     const { attr } = await this.#operations.getattr(this.#ctx, open.ino, fh);
-    this.#reported.report(open.path, { ino: open.ino, release: () => {} });
+    this.#reported.report(open.path, { ino: open.ino, release: () => {} }, attr.mode);
     return attr;
   }
 
@@ -112,11 +117,15 @@ export class PathOperations {
     });
   }
 
-  /** A number for the handle. ESTALE makes the kernel look the path up again, once. */
+  /**
+   * A number for the handle. ESTALE makes the kernel look the path up again, once; it stays ESTALE while the path is open and
+   * means another file by now.
+   */
   async open(path: string, flags: number): Promise<number> {
-    const resolved = await this.#resolve(path);
+    const resolved = await (this.#open.at(path)?.hidden ? this.#resolve(path) : this.#lookUp(path));
     let fh: number;
     try {
+      if (this.#isClosing(path, resolved.ino)) await this.#open.untilClosed(path);
       this.#reported.check(path, resolved.ino);
       fh = (await this.#operations.open(this.#ctx, resolved.ino, flags)).fh;
     } catch (error) {
@@ -143,17 +152,19 @@ export class PathOperations {
   }
 
   async read(id: number, offset: number, size: number): Promise<readonly Uint8Array[]> {
-    const { fh, open } = this.#handles.get(id);
+    const { fh, open } = this.#used(id);
     return this.#operations.read(this.#ctx, open.ino, fh, offset, size);
   }
 
   async write(id: number, offset: number, data: Uint8Array): Promise<number> {
-    const { fh, open } = this.#handles.get(id);
+    const { fh, open } = this.#used(id);
     return this.#operations.write(this.#ctx, open.ino, fh, offset, data);
   }
 
   async flush(id: number): Promise<void> {
-    const { fh, open } = this.#handles.get(id);
+    const handle = this.#handles.get(id);
+    handle.flushed = true;
+    const { fh, open } = handle;
     return this.#operations.flush(this.#ctx, open.ino, fh);
   }
 
@@ -215,7 +226,7 @@ export class PathOperations {
       ),
     );
     this.#open.move(from, to);
-    for (const path of [from, to]) this.#reported.drop(path);
+    this.#reported.move(from, to);
   }
 
   async getxattr(path: string, name: string): Promise<Uint8Array> {
@@ -255,17 +266,34 @@ export class PathOperations {
     if (this.#open.anyBelow(path)) throw new ErrnoError("ENOTEMPTY", `Files below ${path} are open`);
   }
 
+  #used(id: number): FileHandle {
+    const handle = this.#handles.get(id);
+    handle.flushed = false;
+    return handle;
+  }
+
+  /** The path is open as another inode, but only until the kernel has sent the releases. */
+  #isClosing(path: string, ino: number): boolean {
+    const open = this.#open.at(path);
+    if (open === undefined || open.ino === ino) return false;
+    return this.#handles.all().every((handle) => handle.open !== open || handle.flushed);
+  }
+
   #addHandle(path: string, fh: number, resolved: Resolved): Promise<number> {
     try {
-      return Promise.resolve(this.#handles.add({ fh, open: this.#open.open(path, resolved) }));
+      return Promise.resolve(this.#handles.add({ fh, open: this.#open.open(path, resolved), flushed: false }));
     } catch (error) {
       return this.#operations.release(this.#ctx, resolved.ino, fh).then(() => Promise.reject(error));
     }
   }
 
+  /** What the path means: for an open one, what it meant when it was opened. */
   async #resolve(path: string): Promise<Resolved> {
     const open = this.#open.at(path);
-    if (open !== undefined) return { ino: open.ino, release: () => {} };
+    return open === undefined ? this.#lookUp(path) : { ino: open.ino, release: () => {} };
+  }
+
+  async #lookUp(path: string): Promise<Resolved> {
     if (path.includes(REPLACEMENT_CHARACTER)) throw new ErrnoError("ENOENT", "No name that is not UTF-8 exists");
     return this.#resolver.resolve(this.#ctx, path);
   }

@@ -1,7 +1,7 @@
 /**
  * Breaking the kernel's FUSE connection of one mount, whatever is open on it, through fusectl (fs/fuse/control.c).
- * Why it is needed: two threads of libuv's pool wait in read(2) of /dev/fuse; closing the descriptor does not wake them (their
- * read holds the file), and Node joins them at exit. Called by the transports for abort() and for the exit of the process.
+ * Why it is needed: where a thread waits in read(2) of /dev/fuse (poolReader, libfuse), closing the descriptor does not wake it, since
+ * its read holds the file, and Node joins it at exit. Called by the transports for abort() and for the exit of the process.
  */
 import { spawnSync } from "node:child_process";
 import { closeSync, constants, openSync, writeSync } from "node:fs";
