@@ -77,8 +77,7 @@ export class Namespace {
   async create(dir: DirInode, wanted: string, signal?: AbortSignal): Promise<FileInode> {
     const name = storableName(dir, wanted);
     assertContentWritable(dir);
-    const release = await this.#locks.directories([dir], signal);
-    try {
+    return this.#locked("shared", [dir], signal, async () => {
       await this.#assertFree(dir, name, signal);
       const before = await this.#removals.takeOver(dir, name, signal);
       const inode = this.#superblock.createFile(dir, name);
@@ -91,9 +90,7 @@ export class Namespace {
       }
       this.#directories.touch(dir);
       return inode;
-    } finally {
-      release();
-    }
+    });
   }
 
   async mkdir(dir: DirInode, wanted: string, signal?: AbortSignal): Promise<Inode> {

@@ -57,7 +57,7 @@ export class Removals {
     committer.schedule(task, policy.commit === "close" ? 0 : policy.delayMs);
     if (policy.commit !== "close") return;
     try {
-      await committer.now(task, signal);
+      await committer.nowUnder(task, signal);
       if (task.isKept) throw new FsError("ENOTEMPTY", `${name} is not empty`);
     } catch (error) {
       // The program is told that it is still there.
@@ -86,10 +86,10 @@ export class Removals {
     return { id: task.id, expects };
   }
 
-  /** The server has removed the name, or says why not, when this resolves. */
+  /** The server has removed the name, or says why not, when this resolves. The caller holds the library's tree. */
   async flush(dir: DirInode, name: string, signal?: AbortSignal): Promise<void> {
     const task = dir.removed.get(name);
-    if (task !== undefined) await this.#parts.committer.now(task, signal);
+    if (task !== undefined) await this.#parts.committer.nowUnder(task, signal);
   }
 
   /**

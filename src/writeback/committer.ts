@@ -8,8 +8,9 @@ import type { Logger } from "../observe/log.ts";
 import { SeafileError } from "../seafile/errors.ts";
 import type { Library } from "../seafile/library.ts";
 import type { Change } from "../seafile/types.ts";
-import { abortReason, deferred, raceAbort } from "../util/abort.ts";
+import { type Deferred, deferred, raceAbort } from "../util/abort.ts";
 import type { Release } from "../util/keyed-mutex.ts";
+import { applyAll } from "./apply-all.ts";
 import { type Entry, heldError, newEntry, settled, waitersOf, withdraw } from "./queue-entry.ts";
 import {
   type Attempt,
@@ -79,22 +80,50 @@ export class Committer {
    * the task; it stays in the queue.
    */
   async now(task: Task, signal?: AbortSignal): Promise<void> {
-    const entry = this.#entries.get(task);
+    const entry = this.#wanted(task);
     if (entry === undefined) return;
-    if (this.#stopped) throw entry.failure ?? new SeafileError("unreachable", "The mount is ending.");
-    if (entry.isHeld || isHeldByUser(entry.state)) throw heldError(task);
     const outcome = deferred<void>();
-    outcome.promise.catch(() => {});
     if (entry.state.state !== "uploading") this.#expedite(entry);
     else if (task.op === "put") entry.rescheduled = 0;
     // A removal does not change: the attempt under way is as good as the next.
     const isJoined = entry.state.state === "uploading" && task.op === "remove";
     (isJoined ? entry.current : entry.next).push(outcome);
+    await this.#outcome(entry, outcome, signal);
+  }
+
+  /**
+   * As `now`, for a caller that holds what the guard takes, or keeps others from getting it: the attempt is made under the
+   * caller's lock, whatever else waits.
+   */
+  async nowUnder(task: Task, signal?: AbortSignal): Promise<void> {
+    const entry = this.#wanted(task);
+    if (entry === undefined) return;
+    const outcome = deferred<void>();
+    const isEnding = () => entry.state.state === "uploading" && entry.isGuarded;
+    const isOpen = () => entry.current.includes(outcome) || entry.next.includes(outcome);
+    (isEnding() ? entry.current : entry.next).push(outcome);
+    const attempt = async () => {
+      while (isOpen() && !isEnding() && !this.#stopped) await this.#run([entry], async () => () => {});
+    };
+    attempt().catch((error: unknown) => outcome.reject(error));
+    await this.#outcome(entry, outcome, signal);
+  }
+
+  #wanted(task: Task): Entry | undefined {
+    const entry = this.#entries.get(task);
+    if (entry === undefined) return undefined;
+    if (this.#stopped) throw entry.failure ?? new SeafileError("unreachable", "The mount is ending.");
+    if (entry.isHeld || isHeldByUser(entry.state)) throw heldError(task);
+    return entry;
+  }
+
+  async #outcome(entry: Entry, outcome: Deferred<void>, signal: AbortSignal | undefined): Promise<void> {
+    outcome.promise.catch(() => {});
     try {
       await raceAbort(outcome.promise, signal);
     } catch (error) {
       // Who waited has given up: a server that does not answer need not be waited for.
-      if (signal?.aborted && withdraw(entry, outcome) === 0) this.interrupt(task);
+      if (signal?.aborted && withdraw(entry, outcome) === 0) this.interrupt(entry.task);
       throw error;
     }
   }
@@ -243,21 +272,25 @@ export class Committer {
     return Math.min(Math.max(state.at, last.at + last.delayMs), since + 5 * last.delayMs);
   }
 
-  async #run(batch: readonly Entry[]): Promise<void> {
+  async #run(all: readonly Entry[], guard = this.#options.guard): Promise<void> {
     const controller = new AbortController();
-    for (const entry of batch) {
+    for (const entry of all) {
       entry.batch = controller;
+      entry.isGuarded = false;
       entry.state = { state: "uploading", sent: 0 };
       entry.current.push(...entry.next.splice(0));
       entry.attempts++;
     }
     const { signal } = controller;
-    const { library } = batch[0]!.task;
+    const { library } = all[0]!.task;
+    // Somebody may have made the attempt under his own lock while this one waited for the guard.
+    const own = () => all.filter((entry) => entry.batch === controller);
     const started: { entry: Entry; attempt: Attempt }[] = [];
     let release: Release | undefined;
     try {
-      release = await this.#options.guard(library, signal);
-      for (const entry of batch) {
+      release = await guard(library, signal);
+      for (const entry of own()) {
+        entry.isGuarded = true;
         try {
           const attempt = await entry.task.begin(signal);
           if (attempt === undefined) this.#over(entry);
@@ -270,7 +303,7 @@ export class Committer {
       const results = await applyAll(library, changes, signal);
       for (const [i, { entry, attempt }] of started.entries()) await this.#finish(entry, attempt, results[i]!);
     } catch (error) {
-      for (const entry of batch) this.#failed(entry, error);
+      for (const entry of own()) this.#failed(entry, error);
     } finally {
       release?.();
     }
@@ -358,17 +391,6 @@ export class Committer {
       const wasAway = failure instanceof SeafileError && (failure.kind === "unreachable" || failure.kind === "timeout");
       if (wasAway) entry.state = { state: "waiting", at: 0 };
     }
-  }
-}
-
-/** `apply` rejects as a whole only when it is broken off: then nothing is known of any of the changes. */
-async function applyAll(library: Library, changes: readonly Change[], signal: AbortSignal): Promise<AttemptResult[]> {
-  if (changes.length === 0) return [];
-  try {
-    if (signal.aborted) throw abortReason(signal);
-    return await library.apply(changes, signal);
-  } catch (error) {
-    return changes.map(() => ({ ok: false, error }));
   }
 }
 

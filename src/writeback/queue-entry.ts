@@ -16,6 +16,8 @@ export interface Entry {
   current: Deferred<void>[];
   next: Deferred<void>[];
   batch: AbortController | undefined;
+  /** The attempt under way has its guard: it ends by itself. */
+  isGuarded: boolean;
   /** By the user, once the attempt under way is broken off. */
   isHeld: boolean;
   /** Wanted again after the attempt under way, at this time. */
@@ -33,6 +35,7 @@ export function newEntry(task: Task, at: number): Entry {
     current: [],
     next: [],
     batch: undefined,
+    isGuarded: false,
     isHeld: false,
     rescheduled: undefined,
   };
