@@ -183,7 +183,7 @@ describe("the filesystem", () => {
 
   // SEMANTICS: "A file that waits is renamed without a request, also onto a stored file, whose next version it becomes."
   it("a new file renamed onto a stored one before its first close is one upload of the target", async () => {
-    restart(60_000);
+    await restart(60_000);
     await save("doc.txt", "old");
     const { fh } = await create("tmp", "new");
     server.requests.reset();
