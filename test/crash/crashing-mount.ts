@@ -42,6 +42,10 @@ export class CrashingMount {
     return this.#mounted;
   }
 
+  get isMounted(): boolean {
+    return this.#mounted !== undefined;
+  }
+
   /** Mounts, after clearing away what a killed process left. */
   async start(more: readonly string[] = []): Promise<void> {
     const { home, dir } = this;

@@ -4,7 +4,8 @@
  * server works, so that the answer stays unread.
  */
 import { join } from "node:path";
-import { beforeAll, describe, expect, it } from "vitest";
+import { setTimeout as sleep } from "node:timers/promises";
+import { beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { DevServer } from "../../src/devserver/index.ts";
 import { startServer } from "../support/fixture.ts";
 import { FsWorker } from "../support/fs-worker.ts";
@@ -124,6 +125,10 @@ describe("after a kill", () => {
     mount = await CrashingMount.start(scope, { server, library: "Work", args: ["--write-back-delay", "0.5"] });
   });
 
+  beforeEach(async () => {
+    if (!mount.isMounted) await mount.start();
+  });
+
   async function prepared(): Promise<string> {
     const folder = `f${++folders}`;
     server.store.mkdir(libraryId, `/${folder}`);
@@ -150,16 +155,27 @@ describe("after a kill", () => {
     else server.faults.hang(kind);
     const before = server.requests.count(kind);
     const acting = act(worker, join(mount.dir, folder)).catch(() => {});
-    await eventually(`a request ${kind}`, () => server.requests.count(kind) > before);
-    if (isDone) {
-      const request = () => server.requests.list().filter((each) => each.kind === kind)[before]!;
-      mount.mounted.signal("SIGSTOP");
-      await eventually("the server has answered", () => request().status !== 0);
+    try {
+      await eventually(`a request ${kind}`, () => server.requests.count(kind) > before);
+      if (isDone) await stoppedUntilAnswered(kind, before);
+    } finally {
+      await mount.kill();
+      await acting;
+      server.faults.clear();
     }
-    await mount.kill();
-    await acting;
-    server.faults.clear();
     return folder;
+  }
+
+  async function stoppedUntilAnswered(kind: string, index: number): Promise<void> {
+    await eventually("the server has answered", async () => {
+      mount.mounted.signal("SIGSTOP");
+      await sleep(600);
+      const request = server.requests.list().filter((each) => each.kind === kind)[index]!;
+      if (request.status !== 0) return true;
+      // It was stopped before it had sent the whole request.
+      mount.mounted.signal("SIGCONT");
+      return false;
+    });
   }
 
   const cases = POINTS.flatMap((point) => [
