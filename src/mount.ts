@@ -1,91 +1,86 @@
 /**
- * The composition root: the one place that says `new` across rooms. Starts the parts from the server up to the kernel and stops
- * them in reverse. Invariant: after `closed` everything that was written is on the server or in a named file on the local disk,
- * and no timer, connection or spool folder of this mount is left. Called by the CLI and by programs through index.ts.
+ * The composition root of a mount: starts the parts from the server up to the kernel and stops them in reverse (assemble.ts puts
+ * the filesystem itself together). Invariant: after `closed` everything that was written is on the server or in the journal for
+ * the next mount, and no timer, connection or lock of this mount is left. Called by the CLI and by programs through index.ts.
  */
-import { BlockCache } from "./cache/block-cache.ts";
-import { ListingCache } from "./cache/listing-cache.ts";
-import {
-  KERNEL_NEGATIVE_TTL_MS,
-  KERNEL_TTL_MS,
-  MAX_LISTED_ENTRIES,
-  PARALLEL_COMMITS,
-  RETRY_FIRST_MS,
-  RETRY_MAX_MS,
-} from "./cache/policy.ts";
+import { type Assembled, assemble } from "./assemble.ts";
+import { KERNEL_NEGATIVE_TTL_MS, KERNEL_TTL_MS } from "./cache/policy.ts";
 import { chooseTransport, type TransportChoice } from "./choose-transport.ts";
+import type { MountControl } from "./control/protocol.ts";
 import { Adapter } from "./fuse/adapter.ts";
 import type { Session } from "./fuse/transport.ts";
+import { controlOf } from "./mount-control.ts";
+import { findTarget, type Target } from "./mount-target.ts";
 import { type Logger, silentLogger } from "./observe/log.ts";
 import { type MountOptions, parseMountOptions, type ResolvedMountOptions } from "./options.ts";
 import { Account } from "./seafile/account.ts";
-import { SeafileError } from "./seafile/errors.ts";
-import type { Library } from "./seafile/library.ts";
-import type { LibraryInfo } from "./seafile/types.ts";
+import type { LibraryId } from "./seafile/types.ts";
 import { deferred } from "./util/abort.ts";
 import { ErrnoError } from "./util/errno.ts";
-import { joinPath, normalizePath, splitPath } from "./util/paths.ts";
-import { BlockReader } from "./vfs/block-reader.ts";
-import { Directories } from "./vfs/directory.ts";
-import { FileCommits } from "./vfs/file-commits.ts";
-import { FileStore } from "./vfs/file-store.ts";
-import { FileSystem } from "./vfs/filesystem.ts";
-import { LibraryRoot, uniqueNames } from "./vfs/library-root.ts";
-import { Locks } from "./vfs/locks.ts";
-import { Namespace } from "./vfs/namespace.ts";
-import { Superblock } from "./vfs/superblock.ts";
-import { Committer } from "./writeback/committer.ts";
-import { Spool } from "./writeback/spool.ts";
+import { adoptSiblings, openWriteState, type WriteState } from "./write-state.ts";
+import { StateDir, targetName } from "./writeback/state-dir.ts";
 
-/** How long the end of a mount tries to store what is pending before it keeps it locally, in milliseconds. */
+/** How long the end of a mount tries to store what is pending before it leaves it to the next mount, in milliseconds. */
 const DRAIN_MS = 60_000;
+
+/** What a mount left when it ended. */
+export interface MountEnd {
+  /** Local files with content that belongs to no library any more. */
+  readonly unstored: readonly string[];
+  /** How many changes are in the journal for the next mount. */
+  readonly pending: number;
+}
 
 export interface Mount {
   /** Absolute path of the directory that shows the filesystem. */
   readonly mountpoint: string;
   /** What carries the mount, and why: "kernel: this user can mount with it". */
   readonly transport: string;
-  /** Resolves when unmounted by anyone, after pending work. `unstored`: local files with what the server did not take. */
-  readonly closed: Promise<{ readonly unstored: readonly string[] }>;
-  /** Stores what is pending and unmounts; a busy mount point is detached, and programs that still use it get ENOTCONN. */
-  unmount(): Promise<void>;
-}
-
-/** What is shown at the mount point: a folder of one library, or all libraries of the account. */
-interface Target {
-  readonly library: Library | undefined;
-  readonly path: string | undefined;
-  readonly readOnly: boolean;
-  readonly label: string;
+  /** Resolves when unmounted by anyone, after pending work. */
+  readonly closed: Promise<MountEnd>;
+  /** What a running mount can be asked. */
+  readonly control: MountControl;
+  /**
+   * Stores what is pending, for at most `drainMs` (default 60 s), and unmounts; a busy mount point is detached, and programs that
+   * still use it get ENOTCONN. What could not be stored waits in the journal for the next mount.
+   */
+  unmount(drainMs?: number): Promise<void>;
 }
 
 /**
  * Mounts and returns once the kernel serves the directory. Rejects with SeafileError (server, token, "not-found" for the library)
- * or ErrnoError (mounting itself); a rejected mount leaves nothing behind.
+ * or ErrnoError (mounting itself; EBUSY when another mount of the same works); a rejected mount leaves nothing behind.
  */
 export async function mount(options: MountOptions): Promise<Mount> {
   const resolved = parseMountOptions(options);
   const log = resolved.log ?? silentLogger();
-  const account = new Account({
-    server: resolved.server,
-    token: resolved.token,
-    log: log.child({ part: "seafile" }),
-    retry: { deadlineMs: resolved.timeoutMs },
-    timeouts: { headers: resolved.timeoutMs, body: resolved.timeoutMs },
-    ...(resolved.fileServer === undefined ? {} : { fileServer: resolved.fileServer }),
-  });
+  const undo: (() => Promise<unknown>)[] = [];
   try {
-    const { email } = await account.check();
+    const account = new Account({
+      server: resolved.server,
+      token: resolved.token,
+      log: log.child({ part: "seafile" }),
+      retry: { deadlineMs: resolved.timeoutMs },
+      timeouts: { headers: resolved.timeoutMs, body: resolved.timeoutMs },
+      ...(resolved.fileServer === undefined ? {} : { fileServer: resolved.fileServer }),
+    });
+    undo.push(() => account.close());
+    const { email: user } = await account.check();
     const target = await findTarget(account, resolved);
-    const spool = await Spool.open(resolved.stateDir, log);
-    try {
-      return await serve({ resolved, log, account, target, spool, user: email });
-    } catch (error) {
-      await spool.close();
-      throw error;
-    }
+    const stateDir = await StateDir.open({
+      stateDir: resolved.stateDir,
+      server: resolved.server,
+      user,
+      target: targetName(target.library?.id, target.path ?? "/"),
+      mountpoint: resolved.mountpoint,
+      log,
+    });
+    undo.push(() => stateDir.release());
+    const state = await openWriteState(stateDir, log);
+    undo.push(() => state.close());
+    return await serve({ resolved, log, account, target, stateDir, state, user });
   } catch (error) {
-    await account.close();
+    for (const step of undo.reverse()) await step().catch(() => {});
     throw error;
   }
 }
@@ -95,55 +90,36 @@ interface Parts {
   readonly log: Logger;
   readonly account: Account;
   readonly target: Target;
-  readonly spool: Spool;
+  readonly stateDir: StateDir;
+  readonly state: WriteState;
   readonly user: string;
-}
-
-/** What the filesystem itself is made of; also how tests build one without a kernel. */
-export interface FileSystemOptions {
-  readonly account: Account;
-  /** undefined: all libraries of the account. */
-  readonly library: Library | undefined;
-  /** The folder of the library that is the root. */
-  readonly path: string | undefined;
-  readonly spool: Spool;
-  readonly cacheSize: number;
-  readonly refreshMs: number;
-  /** Named in conflict copies. */
-  readonly user: string;
-  readonly log: Logger;
-}
-
-export function buildFileSystem(options: FileSystemOptions): FileSystem {
-  const { account, library, log, spool } = options;
-  const superblock = new Superblock(library, options.path, library?.info.writable ?? false);
-  const listings = new ListingCache({ lifetimeMs: options.refreshMs, maxEntries: MAX_LISTED_ENTRIES });
-  const libraries = library === undefined ? new LibraryRoot(account) : undefined;
-  const directories = new Directories(superblock, listings, libraries, log);
-  const locks = new Locks();
-  const committer = new Committer({
-    log,
-    user: options.user,
-    parallel: PARALLEL_COMMITS,
-    retryFirstMs: RETRY_FIRST_MS,
-    retryMaxMs: RETRY_MAX_MS,
-  });
-  const reader = new BlockReader(new BlockCache(options.cacheSize));
-  const files = new FileStore({ directories, reader, spool });
-  const commits = new FileCommits({ superblock, directories, files, committer, locks, log });
-  const namespace = new Namespace({ superblock, directories, files, commits, locks });
-  return new FileSystem({ superblock, directories, namespace, files, commits, account });
 }
 
 async function serve(parts: Parts): Promise<Mount> {
-  const { resolved, log, account, target, spool, user } = parts;
-  const { cacheSize, refreshMs } = resolved;
+  const { resolved, log, account, target, state, stateDir, user } = parts;
+  const { cacheSize, refreshMs, writeBackDelayMs: delayMs, commit, fsync, onConflict } = resolved;
   const { library, path } = target;
-  const fileSystem = buildFileSystem({ account, library, path, spool, cacheSize, refreshMs, user, log });
+  const policy = { delayMs, commit, fsync, onConflict };
+  const assembled = assemble({ account, library, path, state, policy, cacheSize, refreshMs, user, log });
+  const infos = new Map(target.infos.map((info) => [info.id, info]));
+  const libraryOf = (id: LibraryId) => {
+    const info = infos.get(id);
+    return info === undefined ? undefined : account.library(info);
+  };
+  const kept = await assembled.revive(state.pending, libraryOf);
+  kept.push(...(await adoptSiblings({ stateDir, state, libraryOf, log, revive: assembled.revive })));
   const { uid, gid, umask, allowOther, mountpoint } = resolved;
   const { readOnly } = target;
   const lifetimes = { ttlMs: KERNEL_TTL_MS, negativeTtlMs: KERNEL_NEGATIVE_TTL_MS };
-  const adapter = new Adapter({ fileSystem, uid, gid, umask, readOnly: resolved.readOnly, lifetimes, log });
+  const adapter = new Adapter({
+    fileSystem: assembled.fileSystem,
+    uid,
+    gid,
+    umask,
+    readOnly: resolved.readOnly,
+    lifetimes,
+    log,
+  });
   const choice = await chooseTransport(resolved.transport);
   log.info({ transport: choice.name, reason: choice.reason }, `transport ${choice.name}: ${choice.reason}`);
   const transport = await choice.load();
@@ -158,83 +134,86 @@ async function serve(parts: Parts): Promise<Mount> {
     log: log.child({ part: "fuse" }),
   });
   log.info({ mountpoint, readOnly: readOnly || resolved.readOnly }, `${target.label} is mounted on ${mountpoint}`);
-  return handle(parts, session, fileSystem, choice);
+  return handle(parts, session, { assembled, choice, kept });
 }
 
-function handle(parts: Parts, session: Session, fileSystem: FileSystem, choice: TransportChoice): Mount {
-  const { log, account, spool, resolved } = parts;
-  const drain = () => fileSystem.drain(AbortSignal.timeout(DRAIN_MS));
+interface Served {
+  readonly assembled: Assembled;
+  readonly choice: TransportChoice;
+  readonly kept: readonly string[];
+}
+
+function handle(parts: Parts, session: Session, { assembled, choice, kept }: Served): Mount {
+  const { log, account, state, stateDir, resolved, target } = parts;
+  const { outbox } = assembled;
+  const patience = new Patience(DRAIN_MS);
   // After an abort the kernel may hold the connection until the last file on it is closed; nothing is served any more.
   const aborted = deferred<void>();
-  const closed = Promise.race([session.closed, aborted.promise]).then(async () => {
-    const unstored = await drain();
-    await spool.close();
+  const closed = Promise.race([session.closed, aborted.promise]).then(async (): Promise<MountEnd> => {
+    const left = await outbox.drain(patience.start());
+    await state.close();
+    if (left.length === 0) await stateDir.remove();
+    else await stateDir.release();
     await account.close();
-    log.info({ unstored }, `${resolved.mountpoint} is unmounted`);
-    return { unstored };
+    patience.end();
+    log.info({ pending: left.length, kept }, `${resolved.mountpoint} is unmounted`);
+    return { unstored: kept, pending: left.length };
+  });
+  const unmount = async (drainMs?: number, canDetach = true) => {
+    await outbox.sync(undefined, patience.start(drainMs)).catch(() => {});
+    try {
+      await session.unmount();
+    } catch (error) {
+      if (!canDetach || !(error instanceof ErrnoError) || error.code !== "EBUSY") throw error;
+      log.warn({ mountpoint: resolved.mountpoint }, "files are still open below the mount point; it is detached");
+      await session.unmount({ lazy: true });
+      session.abort();
+      aborted.resolve();
+    }
+    await closed;
+  };
+  const control = controlOf({
+    mountpoint: resolved.mountpoint,
+    server: resolved.server,
+    user: parts.user,
+    transport: choice.name,
+    target,
+    assembled,
+    account,
+    unmount: async (drainMs) => {
+      await unmount(drainMs, false);
+      return { pending: (await closed).pending };
+    },
   });
   return {
     mountpoint: resolved.mountpoint,
     transport: `${choice.name}: ${choice.reason}`,
     closed,
-    unmount: async () => {
-      await fileSystem.sync(AbortSignal.timeout(DRAIN_MS));
-      try {
-        await session.unmount();
-      } catch (error) {
-        if (!(error instanceof ErrnoError) || error.code !== "EBUSY") throw error;
-        log.warn({ mountpoint: resolved.mountpoint }, "files are still open below the mount point; it is detached");
-        await session.unmount({ lazy: true });
-        session.abort();
-        aborted.resolve();
-      }
-      await closed;
-    },
+    control,
+    unmount: (drainMs) => unmount(drainMs),
   };
 }
 
-/** "NAME", "NAME:/path" or a library id. A name with a colon is tried as a whole first. */
-async function findTarget(account: Account, options: ResolvedMountOptions): Promise<Target> {
-  const { library: wanted, readOnly } = options;
-  const infos = await account.libraries();
-  if (wanted === undefined) return { library: undefined, path: undefined, readOnly, label: "all libraries" };
-  const colon = wanted.indexOf(":/");
-  const whole = pick(infos, wanted);
-  const info = whole ?? (colon > 0 ? pick(infos, wanted.slice(0, colon)) : undefined);
-  if (info === undefined) {
-    throw new SeafileError(
-      "not-found",
-      `There is no library "${wanted}" in this account; "seamount libraries" lists them.`,
-    );
+/** How long the end of the mount waits for the server: the shortest that anybody asked for counts. */
+class Patience {
+  readonly #default: number;
+  readonly #controller = new AbortController();
+  readonly #timers: NodeJS.Timeout[] = [];
+
+  constructor(defaultMs: number) {
+    this.#default = defaultMs;
   }
-  const library = account.library(info);
-  const path = whole === undefined ? normalizePath(wanted.slice(colon + 1)) : "/";
-  if (path !== "/") await assertFolder(library, path);
-  return {
-    library,
-    path,
-    readOnly: readOnly || !info.writable,
-    label: path === "/" ? info.name : `${info.name}:${path}`,
-  };
-}
 
-function pick(infos: readonly LibraryInfo[], wanted: string): LibraryInfo | undefined {
-  const byId = infos.find((info) => info.id === wanted);
-  if (byId !== undefined) return byId;
-  const same = infos.filter((info) => info.name === wanted);
-  if (same.length <= 1) return same[0] ?? [...uniqueNames(infos)].find(([, shown]) => shown === wanted)?.[0];
-  const shown = same.map((info) => `"${uniqueNames(infos).get(info)}"`).join(", ");
-  throw new SeafileError("not-found", `Several libraries are called "${wanted}"; say which one: ${shown}.`);
-}
+  start(ms = this.#timers.length > 0 ? undefined : this.#default): AbortSignal {
+    if (ms !== undefined) {
+      const give = () => this.#controller.abort(new DOMException("the server took too long", "AbortError"));
+      if (ms === 0) give();
+      this.#timers.push(setTimeout(give, ms));
+    }
+    return this.#controller.signal;
+  }
 
-async function assertFolder(library: Library, path: string): Promise<void> {
-  const { parent, name } = splitPath(path);
-  const listing = await library.list(parent);
-  const entry = listing === "unchanged" ? undefined : listing.entries.find((candidate) => candidate.name === name);
-  if (entry?.kind !== "dir") {
-    throw new SeafileError(
-      "not-found",
-      `There is no folder ${joinPath(parent, name)} in the library "${library.info.name}".`,
-    );
+  end(): void {
+    for (const timer of this.#timers) clearTimeout(timer);
   }
 }

@@ -6,7 +6,7 @@
 import { isAbsolute } from "node:path";
 import envPaths from "env-paths";
 import { z } from "zod";
-import { DEFAULT_CACHE_SIZE, DEFAULT_REFRESH_MS } from "./cache/policy.ts";
+import { DEFAULT_CACHE_SIZE, DEFAULT_REFRESH_MS, DEFAULT_WRITE_BACK_DELAY_MS } from "./cache/policy.ts";
 import type { Logger } from "./observe/log.ts";
 import { normalizeServerUrl } from "./util/server-url.ts";
 
@@ -64,6 +64,14 @@ export const mountOptionsSchema = z.strictObject({
   refreshMs: wholeNumber("milliseconds", 0, 24 * 3600 * 1000).default(DEFAULT_REFRESH_MS),
   /** How long an operation keeps trying when the server does not answer, in milliseconds. */
   timeoutMs: wholeNumber("milliseconds", 1000, 3600 * 1000).default(20_000),
+  /** How long after its last close a file is sent to the server, in milliseconds. */
+  writeBackDelayMs: wholeNumber("milliseconds", 0, 3600 * 1000).default(DEFAULT_WRITE_BACK_DELAY_MS),
+  /** "close": close(2) waits for the server and returns its errno. "background": it returns when the content is safe on the local disk. */
+  commit: z.enum(["background", "close"], 'must be "background" or "close"').default("background"),
+  /** What fsync(2) waits for: the local disk, or the server. */
+  fsync: z.enum(["local", "server"], 'must be "local" or "server"').default("local"),
+  /** When somebody else changed the file meanwhile: keep both versions, hold ours back until the user decides, or replace theirs. */
+  onConflict: z.enum(["copy", "fail", "overwrite"], 'must be "copy", "fail" or "overwrite"').default("copy"),
   /** Replaces scheme, host and prefix of the links that the server gives out. */
   fileServer: serverUrl.optional(),
   /** Where spool files and recovered files are kept. */

@@ -59,6 +59,8 @@ export class MemoryFileSystem implements FileSystemCalls {
     return this.#sizes.get(inode) ?? (inode.kind === "file" ? (inode.version?.size ?? 0) : 0);
   }
 
+  xattr(): undefined {}
+
   known(parent: number, name: string): Inode | undefined {
     const dir = this.#dir(parent);
     const entry = dir === this.#superblock.root ? topEntry(name) : BY_NAME.get(name);

@@ -66,6 +66,11 @@ export class ListingCache {
     });
   }
 
+  /** Entries of all listings together. */
+  get size(): number {
+    return this.#listings.calculatedSize;
+  }
+
   /** The listing if it is younger than the lifetime, without any I/O. */
   fresh(dir: number): Listing | undefined {
     const listing = this.#listings.get(dir);

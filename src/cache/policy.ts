@@ -34,5 +34,11 @@ export const SEED_MAX = 16 * 1024 * 1024;
 /** Background retries of files that could not be stored: first and longest pause. */
 export const RETRY_FIRST_MS = 2_000;
 export const RETRY_MAX_MS = 60_000;
-/** How many files are uploaded at the same time. */
+/** Longest pause before what the server refused for a reason (quota, permission ...) is tried again. */
+export const HELD_RETRY_MS = 60_000;
+/** How many batches are sent at the same time, how many changes are in one, and how many bytes. */
 export const PARALLEL_COMMITS = 4;
+export const BATCH_MAX = 100;
+export const BATCH_BYTES = 8 * 1024 * 1024;
+/** How long after the last close a file is sent to the server. */
+export const DEFAULT_WRITE_BACK_DELAY_MS = 1_000;

@@ -22,6 +22,10 @@ export interface MountFlags {
   timeoutMs?: number;
   fileServer?: string;
   transport?: NonNullable<MountOptions["transport"]>;
+  writeBackDelayMs?: number;
+  commit?: NonNullable<MountOptions["commit"]>;
+  fsync?: NonNullable<MountOptions["fsync"]>;
+  onConflict?: NonNullable<MountOptions["onConflict"]>;
 }
 
 const SIZE_UNITS: Readonly<Record<string, number>> = { "": 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30, T: 2 ** 40 };
@@ -48,6 +52,12 @@ export function parseOctal(text: string, name: string): number {
 export function parseSeconds(text: string, name: string): number {
   if (!/^\d{1,7}(\.\d+)?$/.test(text)) throw usageError(`${name} "${text}" is not a number of seconds.`);
   return Math.round(Number(text) * 1000);
+}
+
+function parseChoice<T extends string>(text: string, name: string, choices: readonly T[]): T {
+  const chosen = choices.find((choice) => choice === text);
+  if (chosen === undefined) throw usageError(`${name} "${text}" is not one of ${choices.join(", ")}.`);
+  return chosen;
 }
 
 type Apply = (flags: MountFlags, value: string, name: string) => void;
@@ -82,9 +92,19 @@ export const VALUE_OPTIONS: Readonly<Record<string, Apply>> = {
     flags.fileServer = parseServer(value, name);
   },
   transport: (flags, value, name) => {
-    if (value !== "auto" && value !== "kernel" && value !== "fuse-native")
-      throw usageError(`${name} "${value}" is not one of auto, kernel, fuse-native.`);
-    flags.transport = value;
+    flags.transport = parseChoice(value, name, ["auto", "kernel", "fuse-native"]);
+  },
+  write_back_delay: (flags, value, name) => {
+    flags.writeBackDelayMs = parseSeconds(value, name);
+  },
+  commit: (flags, value, name) => {
+    flags.commit = parseChoice(value, name, ["background", "close"]);
+  },
+  fsync: (flags, value, name) => {
+    flags.fsync = parseChoice(value, name, ["local", "server"]);
+  },
+  on_conflict: (flags, value, name) => {
+    flags.onConflict = parseChoice(value, name, ["copy", "fail", "overwrite"]);
   },
 };
 

@@ -61,6 +61,11 @@ export function printable(text: string): string {
   );
 }
 
+/** "1 change", "2 changes". */
+export function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? "" : "s"}`;
+}
+
 const UNITS = ["B", "KB", "MB", "GB", "TB", "PB"];
 
 /** Bytes for people, in powers of 1,000 as Seafile's own pages show them: "1.2 MB". */

@@ -3,12 +3,16 @@
  * Used in the foreground by the mount command and in the background by daemonize.ts.
  * Invariant: SIGINT and SIGTERM end the mount only after pending work was stored; a second one interrupts nothing.
  */
+import type { MountControl } from "../control/protocol.ts";
 import { type Mount, mount } from "../mount.ts";
+import { type Logger, silentLogger } from "../observe/log.ts";
 import type { MountOptions } from "../options.ts";
 import { mountStateOf } from "../unmount.ts";
 import { deferred } from "../util/abort.ts";
+import { type ControlSocket, type ControlSocketOptions, startControl } from "./control-socket.ts";
 import { CliError, EXIT, type ExitCode, exitCodeOf, sentenceOf } from "./exit-codes.ts";
-import { type RecordFile, reportEnd, writeRecord } from "./mount-record.ts";
+import { reportEnd } from "./mount-end.ts";
+import { type MountEnd, type RecordFile, writeRecord } from "./mount-record.ts";
 
 export interface MountEvents {
   /** The mount works from now on, carried by `transport` (Mount.transport). */
@@ -30,26 +34,59 @@ export async function serveMount(
   process.on("uncaughtException", onCrash);
   try {
     const mounted = await mountUnlessInterrupted(options, ending);
-    const record = tryToRecord(mounted.mountpoint, events);
-    let unstored: readonly string[] = [];
-    try {
-      events.ready(mounted.transport);
-      ending.attach(mounted);
-      ({ unstored } = await mounted.closed);
-    } finally {
-      record?.finish(unstored);
-    }
-    return ending.crashed ? EXIT.unexpected : reportEnd(unstored, options.mountpoint, events.tell);
+    const end = await untilClosed({
+      mounted,
+      control: mounted.control,
+      ending,
+      events,
+      log: options.log ?? silentLogger(),
+    });
+    return ending.crashed ? EXIT.unexpected : reportEnd(end, options.mountpoint, events.tell);
   } finally {
     for (const signal of signals) process.off(signal, onSignal);
     process.off("uncaughtException", onCrash);
   }
 }
 
-/** Without a record `unmount` cannot wait for this process; that is no reason to give up a mount that works. */
-function tryToRecord(mountpoint: string, events: MountEvents): RecordFile | undefined {
+interface Serving {
+  readonly mounted: Mount;
+  readonly control: MountControl | undefined;
+  readonly ending: Ending;
+  readonly events: MountEvents;
+  readonly log: Logger;
+}
+
+/** Makes the mount known, and resolves with what it left when it has ended. */
+async function untilClosed({ mounted, control, ending, events, log }: Serving): Promise<MountEnd> {
+  const socket = control && (await tryToControl({ control, mountpoint: mounted.mountpoint, log }, events));
+  const record = tryToRecord(mounted.mountpoint, socket?.path, events);
+  let end: MountEnd = { unstored: [] };
   try {
-    return writeRecord(mountpoint);
+    events.ready(mounted.transport);
+    ending.attach(mounted);
+    end = await mounted.closed;
+    return end;
+  } finally {
+    // The record first: whoever gets the last answer may read it.
+    record?.finish(end);
+    await socket?.close();
+  }
+}
+
+/** Without a socket nobody can ask this mount anything; that is no reason to give up a mount that works. */
+async function tryToControl(options: ControlSocketOptions, events: MountEvents): Promise<ControlSocket | undefined> {
+  try {
+    return await startControl(options);
+  } catch (error) {
+    events.tell(`This mount cannot be asked for its status: ${sentenceOf(error)}`);
+    return undefined;
+  }
+}
+
+/** Without a record `unmount` cannot wait for this process; that is no reason to give up either. */
+function tryToRecord(mountpoint: string, socket: string | undefined, events: MountEvents): RecordFile | undefined {
+  try {
+    return writeRecord(mountpoint, socket);
   } catch (error) {
     events.tell(`There will be no record of this mount: ${sentenceOf(error)}`);
     return undefined;
@@ -104,7 +141,7 @@ class Ending {
   request(signal: NodeJS.Signals): void {
     if (this.#requested) {
       this.#events.tell(
-        `Still storing what was changed in ${this.#mountpoint}; it ends by itself. (kill -9 ${process.pid} would lose it.)`,
+        `Still storing what was changed in ${this.#mountpoint}; it ends by itself. (kill -9 ${process.pid} would leave it to the next mount.)`,
       );
       return;
     }

@@ -11,6 +11,7 @@ import { FsError, failureOf } from "../vfs/errno.ts";
 import type { FileSystem } from "../vfs/filesystem.ts";
 import type { Inode } from "../vfs/inode.ts";
 import { assertWritable } from "../vfs/namespace.ts";
+import { isFact } from "../vfs/xattrs.ts";
 import type {
   Attr,
   AttrReply,
@@ -32,7 +33,7 @@ const STATFS_BLOCK = 4096;
 const UNLIMITED_BYTES = 2 ** 50;
 
 /** What the adapter asks of a filesystem, so that another one can stand behind it. */
-export type FileSystemCalls = Pick<FileSystem, Exclude<keyof FileSystem, "sync" | "drain">>;
+export type FileSystemCalls = Pick<FileSystem, keyof FileSystem>;
 
 export interface AdapterOptions {
   readonly fileSystem: FileSystemCalls;
@@ -219,7 +220,7 @@ export class Adapter implements Operations {
   }
 
   async fsyncdir(): Promise<void> {
-    // Every change of a directory is on the server when its operation returns.
+    // Every change of a directory is on the server or in the journal when its operation returns.
   }
 
   statfs(ctx: OpContext, ino: number): Promise<Statfs> {
@@ -252,7 +253,11 @@ export class Adapter implements Operations {
   }
 
   getxattr(_ctx: OpContext, ino: number, name: string): Promise<Uint8Array> {
-    return this.#refuse("getxattr", { ino, name }, "ENODATA", "no such attribute");
+    return this.#run("getxattr", { ino, name }, async () => {
+      const value = this.#fs.xattr(ino, name);
+      if (value === undefined) throw new FsError("ENODATA", "no such attribute");
+      return Buffer.from(value);
+    });
   }
 
   async listxattr(): Promise<readonly string[]> {
@@ -260,10 +265,12 @@ export class Adapter implements Operations {
   }
 
   setxattr(_ctx: OpContext, ino: number, name: string): Promise<void> {
+    if (isFact(name)) return this.#refuse("setxattr", { ino, name }, "EPERM", `${name} is a fact`);
     return this.#refuse("setxattr", { ino, name }, "ENOTSUP", "Seafile stores no extended attributes");
   }
 
   removexattr(_ctx: OpContext, ino: number, name: string): Promise<void> {
+    if (isFact(name)) return this.#refuse("removexattr", { ino, name }, "EPERM", `${name} is a fact`);
     return this.#refuse("removexattr", { ino, name }, "ENODATA", "no such attribute");
   }
 

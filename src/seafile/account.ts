@@ -84,6 +84,16 @@ export class Account {
     };
   }
 
+  /** Whether the server answered the last time that it was asked. */
+  get isOnline(): boolean {
+    return this.#http.isOnline;
+  }
+
+  /** Bytes of content received since the start. */
+  get downloaded(): number {
+    return this.#http.downloaded;
+  }
+
   /** Who the token belongs to and what the server is. Rejects with "unauthorized" when the token has been revoked. */
   async check(signal?: AbortSignal): Promise<{ email: string; name: string; serverVersion: string }> {
     const context = { ...this.#context, policy: { ...this.#context.policy, ...PATIENCE_OF_A_PERSON } };

@@ -65,6 +65,8 @@ export class HttpClient {
   readonly #pools = new Map<string, Pool>();
   readonly #closing = new AbortController();
   #skewMs = 0;
+  #isOnline = true;
+  #downloaded = 0;
 
   constructor(options: ClientOptions) {
     this.#base = parseServer(options.server);
@@ -75,6 +77,16 @@ export class HttpClient {
     this.#clock = options.clock ?? Date.now;
     this.timeouts = { ...DEFAULT_TIMEOUTS, ...options.timeouts };
     this.#limits = { seahub: pLimit(this.#maxRequests), "file-server": pLimit(this.#maxRequests) };
+  }
+
+  /** Whether the server answered the last time that it was asked. */
+  get isOnline(): boolean {
+    return this.#isOnline;
+  }
+
+  /** Bytes of answers from the file server since the start. */
+  get downloaded(): number {
+    return this.#downloaded;
   }
 
   /** The server's idea of now in Unix seconds, learned from its Date headers. */
@@ -96,17 +108,24 @@ export class HttpClient {
     try {
       if (this.closing.aborted) throw abortReason(this.closing);
       const answer = await this.#send(request);
+      this.#isOnline = true;
       const header = (name: string) => headerOf(answer.headers, name);
       this.#noteDate(header("date"));
       if (answer.statusCode < 200 || answer.statusCode >= 300) throw await refusal(request, answer);
+      const count = (bytes: number) => {
+        if (request.side === "file-server") this.#downloaded += bytes;
+      };
       const discard = () => {
         answer.body.on("error", () => {}).destroy();
         release();
       };
-      return { status: answer.statusCode, header, chunks: bodyOf(request, answer, release), discard };
+      return { status: answer.statusCode, header, chunks: bodyOf(request, answer, release, count), discard };
     } catch (error) {
       release();
-      throw toFailure(request, error);
+      const failure = toFailure(request, error);
+      if (failure instanceof SeafileError && (failure.kind === "unreachable" || failure.kind === "timeout"))
+        this.#isOnline = false;
+      throw failure;
     }
   }
 
@@ -220,9 +239,13 @@ async function* bodyOf(
   request: HttpRequest,
   answer: Dispatcher.ResponseData,
   release: () => void,
+  count: (bytes: number) => void,
 ): AsyncGenerator<Buffer> {
   try {
-    for await (const chunk of answer.body) yield chunk as Buffer;
+    for await (const chunk of answer.body) {
+      count((chunk as Buffer).length);
+      yield chunk as Buffer;
+    }
   } catch (error) {
     throw toFailure(request, error);
   } finally {

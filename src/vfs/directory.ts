@@ -13,6 +13,7 @@ import { now } from "../util/timespec.ts";
 import { FsError } from "./errno.ts";
 import { type DirInode, type Ino, type Inode, isHeldHere, movingAbove, pathOf } from "./inode.ts";
 import type { LibraryRoot } from "./library-root.ts";
+import type { Recovered } from "./recovered.ts";
 import type { Superblock } from "./superblock.ts";
 
 /** One line of an open directory; `inode` makes (or finds) the inode when it is needed, undefined if it is gone by then. */
@@ -27,11 +28,19 @@ export class Directories {
   readonly #superblock: Superblock;
   readonly #listings: ListingCache;
   readonly #libraries: LibraryRoot | undefined;
+  readonly #recovered: Recovered;
   readonly #log: Logger;
   readonly #warned = new Set<number>();
 
-  constructor(superblock: Superblock, listings: ListingCache, libraries: LibraryRoot | undefined, log: Logger) {
+  constructor(
+    superblock: Superblock,
+    listings: ListingCache,
+    libraries: LibraryRoot | undefined,
+    recovered: Recovered,
+    log: Logger,
+  ) {
     this.#superblock = superblock;
+    this.#recovered = recovered;
     this.#listings = listings;
     this.#libraries = libraries;
     this.#log = log;
@@ -54,26 +63,28 @@ export class Directories {
     const listing = await this.#listing(dir, signal);
     const lines: DirectoryLine[] = [];
     for (const entry of listing.entries.values()) {
-      if (!isFileName(entry.name)) continue;
+      if (!isFileName(entry.name) || dir.removed.has(entry.name)) continue;
       const ino = this.#superblock.promise(dir, entry.name);
       lines.push({ name: entry.name, kind: entry.kind, ino, inode: () => this.#take(dir, listing, entry.name) });
     }
     for (const child of dir.children.values()) {
-      if (listing.entries.has(child.name) || !isHeldHere(child)) continue;
+      const isListed = listing.entries.has(child.name) && !dir.removed.has(child.name);
+      if (isListed || !isHeldHere(child)) continue;
       lines.push({ name: child.name, kind: child.kind, ino: child.ino, inode: () => child });
     }
     return lines;
   }
 
-  /** Throws ENOTEMPTY unless the server, asked now, and this mount agree that nothing is in the directory. */
-  async assertEmpty(dir: DirInode, signal?: AbortSignal): Promise<void> {
-    const { listing } = await this.#listings.refreshAnew(
-      dir.ino,
-      (known, fetchSignal) => this.#fetch(dir, known, fetchSignal),
-      signal,
-    );
-    const held = [...dir.children.values()].some(isHeldHere);
-    if (listing.entries.size > 0 || held) throw new FsError("ENOTEMPTY", `${dir.name} is not empty`);
+  /**
+   * Throws ENOTEMPTY while anything is shown in the directory. Answers with what the server had there when it was listed
+   * (undefined: that is not known any more), of which everything was removed here.
+   */
+  async assertEmpty(dir: DirInode, signal?: AbortSignal): Promise<ObjectId | undefined> {
+    const listing = await this.#listing(dir, signal);
+    const isShown = [...listing.entries.keys()].some((name) => !dir.removed.has(name));
+    if (isShown || [...dir.children.values()].some(isHeldHere))
+      throw new FsError("ENOTEMPTY", `${dir.name} is not empty`);
+    return listing.id;
   }
 
   /** Records a change of our own that the server has confirmed. */
@@ -88,8 +99,13 @@ export class Directories {
   }
 
   removed(dir: DirInode, name: string): void {
-    this.#listings.patch(dir.ino, { delete: name });
+    this.gone(dir, name);
     this.touch(dir);
+  }
+
+  /** The server does not have the name any more, which was hidden before. */
+  gone(dir: DirInode, name: string): void {
+    this.#listings.patch(dir.ino, { delete: name });
   }
 
   /** What the listing last said of the name. */
@@ -116,6 +132,7 @@ export class Directories {
 
   async #listing(dir: DirInode, signal: AbortSignal | undefined): Promise<Listing> {
     if (dir.unlinked) throw new FsError("ENOENT", `${dir.name} was removed`);
+    this.#recovered.adopt(dir, this.#superblock);
     const fresh = this.#listings.fresh(dir.ino);
     if (fresh !== undefined) return fresh;
     const { listing, changed } = await this.#listings.refresh(
@@ -159,7 +176,7 @@ export class Directories {
   #take(dir: DirInode, listing: Listing, name: string): Inode | undefined {
     const child = dir.children.get(name);
     if (child !== undefined && isHeldHere(child)) return child;
-    const entry = listing.entries.get(name);
+    const entry = dir.removed.has(name) ? undefined : listing.entries.get(name);
     if (entry !== undefined) {
       return this.#superblock.adopt(dir, entry, dir.library === undefined ? this.#libraries!.library(name) : undefined);
     }

@@ -1,143 +1,241 @@
 /**
- * Storing what was written: commits for close, fsync and changes by path, background retries, and the end of the mount.
- * Invariants: one commit of a file at a time; a file counts as stored only when the server said so for its newest state; a dirty
- * file lives as long as anybody may write to it or it is not stored; nothing of a removed file is stored.
+ * From written to stored: sealing for close, durability for fsync, scheduling, waiting where the mount was told to wait, and the
+ * end of the mount. Invariants: close answers success only for content that is sealed, or, with `--commit close`, stored; a
+ * local content lives as long as anybody may write to it or it is not stored; nothing of a removed file is stored.
  * Called by filesystem and namespace.
  */
 import { SEED_MAX } from "../cache/policy.ts";
 import type { Logger } from "../observe/log.ts";
-import { SeafileError } from "../seafile/errors.ts";
 import type { ObjectId, RemoteEntry } from "../seafile/types.ts";
+import { KeyedMutex } from "../util/keyed-mutex.ts";
 import { splitExtension } from "../util/paths.ts";
 import { now } from "../util/timespec.ts";
+import type { Backlog } from "../writeback/backlog.ts";
 import type { Committer } from "../writeback/committer.ts";
 import type { Directories } from "./directory.ts";
-import { failureOf } from "./errno.ts";
 import type { FileStore } from "./file-store.ts";
-import { type DirInode, type FileInode, type Inode, isHeldHere, pathOf } from "./inode.ts";
+import { type DirInode, type FileInode, type Inode, isHeldHere, isUnsealed, isUnstored, pathOf } from "./inode.ts";
 import type { Locks } from "./locks.ts";
+import { identify, type OnConflict, PutTask } from "./put-task.ts";
 import type { Superblock } from "./superblock.ts";
 
-/** At the end of a mount a commit that failed less than this ago is not tried once more. */
-const JUST_NOW_MS = 30_000;
-/** How long the end of a mount tries to complete a file that it keeps locally from its base on the server. */
-const RECOVER_MS = 5_000;
-
-/** What the server is believed to have at a path: this version (null: none), or the content of an upload of unknown outcome. */
-export type Believed = Pick<FileInode, "baseId" | "attempted">;
+/** When what was written is sent to the server, and who waits for it. */
+export interface WritePolicy {
+  /** "close": close(2) waits for the server and returns its errno; "background": it is stored `delayMs` after the last close. */
+  readonly commit: "close" | "background";
+  /** "server": fsync(2) waits for the server; "local": for the local disk. */
+  readonly fsync: "local" | "server";
+  readonly delayMs: number;
+  readonly onConflict: OnConflict;
+}
 
 export interface FileCommitsParts {
   readonly superblock: Superblock;
   readonly directories: Directories;
   readonly files: FileStore;
+  readonly backlog: Backlog;
   readonly committer: Committer;
   readonly locks: Locks;
   readonly log: Logger;
+  readonly policy: WritePolicy;
+  readonly user: string;
 }
 
 export class FileCommits {
   readonly #parts: FileCommitsParts;
+  readonly #sealing = new KeyedMutex<number>();
 
   constructor(parts: FileCommitsParts) {
     this.#parts = parts;
   }
 
-  /**
-   * Stores what was written so far; resolves when the server has it (or the file was removed). Rejects with the reason, and then
-   * goes on trying in the background: the content stays readable here.
-   */
+  /** Whether operations wait for the server. */
+  get waits(): boolean {
+    return this.#parts.policy.commit === "close";
+  }
+
+  /** close(2) of a writer: what was written so far is safe when this resolves. */
+  async accept(inode: FileInode, signal?: AbortSignal): Promise<void> {
+    if (this.#parts.policy.commit === "close") return this.commit(inode, signal);
+    await this.seal(inode);
+    this.schedule(inode);
+  }
+
+  /** fsync(2). */
+  async persist(inode: FileInode, signal?: AbortSignal): Promise<void> {
+    if (this.#parts.policy.fsync === "server") return this.commit(inode, signal);
+    if (inode.dirty !== undefined && !inode.unlinked) await this.#parts.backlog.persist(inode.dirty);
+  }
+
+  /** Stores what was written so far; resolves when the server has it (or the file was removed). Rejects with the reason, and then
+   * goes on trying in the background: the content stays readable here. */
   async commit(inode: FileInode, signal?: AbortSignal): Promise<void> {
-    try {
-      // Only up to now: with a program that writes on and on there would be no end.
-      await this.#commitUpTo(inode, inode.generation, signal);
-      if (!inode.modified) this.#parts.committer.settled(inode.ino);
-    } catch (error) {
-      this.#tryLater(inode, error);
-      throw error;
+    await this.seal(inode);
+    const { task } = inode;
+    if (inode.sealed === undefined || inode.unlinked || task === undefined) {
+      if (inode.writers === 0) await this.settle(inode);
+      return;
     }
-    if (inode.writers === 0) await this.settle(inode);
+    if (!this.#parts.committer.has(task)) this.#parts.committer.schedule(task, 0);
+    await this.#parts.committer.now(task, signal);
   }
 
   /**
-   * Changes a file by its path, which has no close: afterwards it is stored, unless somebody has it open for writing, whose close
+   * Changes a file by its path, which has no close: afterwards that is safe, unless somebody has it open for writing, whose close
    * will do that.
    */
   async change(inode: FileInode, work: () => Promise<void>, signal?: AbortSignal): Promise<void> {
-    // Counted as a writer, so that nobody lets go of the dirty file meanwhile.
+    // Counted as a writer, so that nobody lets go of the content meanwhile.
     inode.writers++;
     try {
       await work();
     } finally {
       inode.writers--;
-      if (inode.writers === 0 && !inode.modified) await this.settle(inode);
+      if (inode.writers === 0 && !isUnstored(inode)) await this.settle(inode);
     }
-    if (inode.writers === 0 && inode.modified) await this.commit(inode, signal);
+    if (inode.writers === 0 && isUnstored(inode)) await this.accept(inode, signal);
   }
 
   /** The last handle that could write is gone. Pages of a shared mapping may have been written after the last close. */
   async released(inode: FileInode): Promise<void> {
-    const isNews = inode.modified && !inode.unlinked && inode.failure?.generation !== inode.generation;
     // Nobody is left to be told of a failure; what failed before is tried again in the background anyway.
-    if (isNews) await this.commit(inode).catch(() => {});
+    if (isUnsealed(inode.dirty) && !inode.unlinked)
+      await this.accept(inode).catch((error: unknown) => this.#sayUnsealed(inode, error));
     else await this.settle(inode);
   }
 
-  /** Lets go of the dirty file if nobody needs it any more; what was written stays in the block cache for reading back. */
-  async settle(inode: FileInode): Promise<void> {
-    const release = await this.#parts.locks.files([inode]);
-    try {
+  /** What was written so far becomes immutable and durable here. Rejects as the local disk does. */
+  async seal(inode: FileInode): Promise<void> {
+    await this.#sealing.run(inode.ino, "exclusive", undefined, async () => {
       const { dirty } = inode;
-      if (dirty === undefined || inode.writers > 0 || (inode.handles > 0 && inode.unlinked)) return;
-      if (inode.modified && !inode.unlinked) return;
-      if (!inode.unlinked && inode.version?.size === dirty.size && dirty.size <= SEED_MAX && !dirty.needsBase) {
-        await this.#parts.files.seed(inode.version, dirty);
-        // Somebody may have begun to write meanwhile.
-        if (inode.writers > 0 || inode.modified) return;
+      const { backlog } = this.#parts;
+      if (inode.unlinked) return;
+      const mtime = (inode.mtime ?? now()).sec;
+      if (!isUnsealed(dirty)) {
+        if (inode.sealed !== undefined) await backlog.retime(inode.sealed, mtime);
+        return;
       }
-      inode.dirty = undefined;
-      inode.modified = false;
-      await dirty.discard();
-    } finally {
-      release();
-      this.#parts.superblock.evictIfUnused(inode);
+      const earlier = inode.sealed;
+      const attempted = (await this.#attemptUnderWay(inode)) ?? inode.attempted;
+      backlog.placed(dirty, pathOf(inode), inode.baseId, attempted);
+      const over = [...inode.instead];
+      await backlog.seal(dirty, mtime, earlier, over);
+      inode.instead.splice(0, inode.instead.length, ...inode.instead.filter((id) => !over.includes(id)));
+      dirty.retain();
+      inode.sealed = dirty;
+      inode.task ??= this.#newTask(inode);
+      await earlier?.release();
+    });
+  }
+
+  /** Content that an earlier process sealed. It may have been stored by it, too. */
+  async adopt(inode: FileInode): Promise<void> {
+    inode.dirty!.retain();
+    inode.sealed = inode.dirty;
+    inode.perhapsStored = inode.baseId === null;
+    inode.task = this.#newTask(inode, true);
+    this.schedule(inode, 0);
+  }
+
+  /** Puts the file into the queue, due after the delay from now on. */
+  schedule(inode: FileInode, delayMs = this.#parts.policy.delayMs): void {
+    if (inode.sealed !== undefined && inode.task !== undefined) this.#parts.committer.schedule(inode.task, delayMs);
+  }
+
+  /** The name leads elsewhere now: the journal must know before anybody is told. */
+  async placed(inode: FileInode): Promise<void> {
+    const { backlog } = this.#parts;
+    this.#place(inode);
+    // Accepted content takes the place of what was removed there; what is still being written does so when it is sealed.
+    if (inode.sealed !== undefined) for (const id of inode.instead.splice(0)) backlog.done(id);
+    if (inode.sealed !== undefined || inode.dirty !== undefined) await backlog.sync();
+  }
+
+  #place(inode: FileInode): void {
+    for (const dirty of new Set([inode.sealed, inode.dirty])) {
+      if (dirty !== undefined) this.#parts.backlog.placed(dirty, pathOf(inode), inode.baseId, inode.attempted);
     }
   }
 
-  /**
-   * Uploads the file's content to `path`, which is where the inode is or is about to be. The caller holds the file's lock and the
-   * library's tree, and says what is believed to be at the path. Resolves with what the server stored.
-   */
-  async upload(inode: FileInode, path: string, there: Believed, signal?: AbortSignal): Promise<RemoteEntry> {
-    const controller = new AbortController();
-    inode.upload = controller;
-    try {
-      const dirty = await this.#parts.files.dirtyOf(inode);
-      const generation = inode.generation;
-      const { library } = inode;
-      const { baseId: base, attempted } = there;
-      const mtime = (inode.mtime ?? now()).sec;
-      const uncertain = (id: ObjectId) => {
-        inode.attempted = id;
-      };
-      const entry = await this.#parts.committer.commit(
-        { library, path, dirty, mtime, base, attempted, keepBoth: !inode.onlyTime, uncertain },
-        signal === undefined ? controller.signal : AbortSignal.any([controller.signal, signal]),
-      );
-      inode.version = { id: entry.id, size: entry.size };
-      inode.baseId = entry.id;
-      inode.serverMtime = entry.mtime;
-      inode.perhapsStored = false;
-      inode.attempted = undefined;
-      inode.storedGeneration = generation;
-      if (inode.generation === generation) inode.modified = false;
-      return entry;
-    } catch (error) {
-      // The answer may have been lost after the server stored the file.
-      if (there.baseId === null && !(error instanceof SeafileError && error.unapplied)) inode.perhapsStored = true;
-      throw error;
-    } finally {
-      inode.upload = undefined;
+  /** The file was removed: nothing of it is stored any more, whoever has it open goes on. */
+  async drop(inode: FileInode): Promise<void> {
+    const { backlog, committer } = this.#parts;
+    if (inode.task !== undefined) committer.cancel(inode.task);
+    inode.task = undefined;
+    const { sealed, dirty } = inode;
+    inode.sealed = undefined;
+    for (const content of new Set([sealed, dirty])) if (content !== undefined) await backlog.forget(content);
+    // What comes back after a crash would be taken for what somebody wanted.
+    if (dirty !== undefined) await backlog.sync();
+    await sealed?.release();
+    await this.settle(inode);
+  }
+
+  /** Lets go of the local content if nobody needs it any more; what was written stays in the block cache for reading back. */
+  async settle(inode: FileInode): Promise<void> {
+    const { dirty, version } = inode;
+    const { backlog, files, superblock } = this.#parts;
+    const isFree = () =>
+      inode.dirty === dirty &&
+      inode.writers === 0 &&
+      inode.sealed === undefined &&
+      !(inode.handles > 0 && inode.unlinked) &&
+      !(isUnsealed(dirty) && !inode.unlinked);
+    if (dirty !== undefined && isFree()) {
+      if (
+        !inode.unlinked &&
+        dirty.isSealed &&
+        version?.size === dirty.size &&
+        dirty.size <= SEED_MAX &&
+        !dirty.needsBase
+      ) {
+        await files.seed(version, dirty);
+      }
+      // Somebody may have begun to write meanwhile.
+      if (isFree()) {
+        inode.dirty = undefined;
+        backlog.done(dirty.id);
+        await dirty.release();
+      }
     }
+    superblock.evictIfUnused(inode);
+  }
+
+  /**
+   * Uploads the file's content to `path`, where another version is (`there`), and takes over what the server then has. The
+   * caller holds the file's lock and the library's tree. For renames that replace a stored file.
+   */
+  async upload(
+    inode: FileInode,
+    path: string,
+    there: Pick<FileInode, "baseId" | "attempted">,
+    signal?: AbortSignal,
+  ): Promise<RemoteEntry> {
+    inode.writers++;
+    try {
+      const dirty = await this.#parts.files.writable(inode);
+      dirty.touch();
+      await this.seal(inode);
+      const content = await inode.sealed!.content(signal);
+      const mtime = (inode.mtime ?? now()).sec;
+      const { baseId: base, attempted } = there;
+      const [result] = await inode.library.apply([{ op: "put", path, content, mtime, base, attempted }], signal);
+      if (result?.ok !== true || result.entry === undefined)
+        throw result?.ok === false ? result.error : new Error("no answer");
+      return result.entry;
+    } finally {
+      inode.writers--;
+    }
+  }
+
+  /** What `upload` stored needs no commit of its own. */
+  async uploaded(inode: FileInode): Promise<void> {
+    const { sealed } = inode;
+    inode.sealed = undefined;
+    inode.onlyTime = false;
+    if (sealed === undefined) return;
+    this.#parts.backlog.done(sealed.id);
+    await sealed.release();
   }
 
   /** The inode is now what the server calls `name`, which another file that is not stored yet may have here: that one makes way. */
@@ -148,94 +246,38 @@ export class FileCommits {
     this.#parts.directories.expire(dir);
   }
 
-  /** Tries to store everything that is pending; failures are left to drain. */
-  async sync(signal?: AbortSignal): Promise<void> {
-    await Promise.all(this.#unstored().map((inode) => this.commit(inode, signal).catch(() => {})));
-  }
-
-  /** Stores everything that can be stored; what cannot is kept outside the spool, and the places are returned. */
-  async drain(signal?: AbortSignal): Promise<string[]> {
-    this.#parts.committer.stop();
-    const kept = await Promise.all(
-      this.#unstored().map(async (inode) => {
-        // What failed a moment ago would only fail again, and the mount must end.
-        const isHopeless = hasJustFailed(inode);
-        if (!isHopeless) await this.#commitUpTo(inode, Number.POSITIVE_INFINITY, signal).catch(() => {});
-        return inode.modified && !inode.unlinked ? this.#recover(inode) : [];
-      }),
-    );
-    return kept.flat();
-  }
-
-  #unstored(): FileInode[] {
-    const files: FileInode[] = [];
-    for (const inode of this.#parts.superblock.all()) {
-      if (inode.kind === "file" && inode.modified && !inode.unlinked) files.push(inode);
+  /** What the server may have by the time of a crash without our knowing. It is ours, and what is sealed now shall replace it. */
+  async #attemptUnderWay({ sealed, task }: FileInode): Promise<ObjectId | undefined> {
+    // With parts still missing nothing of it was sent yet.
+    if (sealed === undefined || task === undefined || sealed.needsBase) return undefined;
+    if (!this.#parts.committer.isUnderWay(task)) return undefined;
+    sealed.retain();
+    try {
+      return await identify(await sealed.content());
+    } catch (error) {
+      this.#parts.log.debug({ err: error }, "unidentified upload");
+      return undefined;
+    } finally {
+      await sealed.release();
     }
-    return files;
   }
 
-  async #recover(inode: FileInode): Promise<string[]> {
-    // A background retry that hangs would hold the content.
-    inode.upload?.abort();
-    const place = await inode.dirty?.recover(inode.name, AbortSignal.timeout(RECOVER_MS));
-    inode.modified = false;
-    if (place === undefined) return [];
-    const about = { path: pathOf(inode), library: inode.library.info.name, kept: place };
-    this.#parts.log.error(about, `${inode.name} could not be stored on the server; its content is kept in ${place}`);
-    return [place];
-  }
-
-  #tryLater(inode: FileInode, error: unknown): void {
-    const { committer, log } = this.#parts;
-    const about = { path: pathOf(inode), library: inode.library.info.name, code: failureOf(error).code };
-    log.warn({ ...about, reason: (error as Error).message }, `${inode.name} is not stored yet and will be tried again`);
-    committer.retry(inode.ino, async () => {
-      await this.#commitUpTo(inode, Number.POSITIVE_INFINITY, undefined);
-      await this.settle(inode);
+  #newTask(inode: FileInode, mayBeStored = false): PutTask {
+    const { backlog, directories, locks, log, policy, user } = this.#parts;
+    return new PutTask(backlog.number(), inode, mayBeStored, {
+      backlog,
+      directories,
+      locks,
+      log,
+      user,
+      onConflict: policy.onConflict,
+      renamed: (file, dir, name) => this.rename(file, dir, name),
+      settle: (file) => this.settle(file),
     });
   }
 
-  async #commitUpTo(inode: FileInode, generation: number, signal: AbortSignal | undefined): Promise<void> {
-    try {
-      while (inode.modified && !inode.unlinked && inode.storedGeneration < generation) {
-        await this.#commitOnce(inode, signal);
-      }
-      inode.failure = undefined;
-    } catch (error) {
-      // An interrupted program says nothing of the server.
-      if (failureOf(error).code !== "EINTR") inode.failure = { generation: inode.generation, at: performance.now() };
-      throw error;
-    }
-  }
-
-  async #commitOnce(inode: FileInode, signal: AbortSignal | undefined): Promise<void> {
-    const { locks, directories } = this.#parts;
-    const releaseTree = await locks.tree(inode.library.id, "shared", signal);
-    let releaseFile: (() => void) | undefined;
-    try {
-      releaseFile = await locks.files([inode], signal);
-      if (!inode.modified || inode.unlinked) return;
-      const dir = inode.parent!;
-      const { name } = inode;
-      const isNew = inode.baseId === null;
-      const entry = await this.upload(inode, pathOf(inode), inode, signal);
-      if (entry.name !== name) this.rename(inode, dir, entry.name);
-      if (isNew || entry.name !== name) directories.added(dir, entry);
-      else directories.replaced(dir, entry);
-    } catch (error) {
-      // Somebody else has changed the file: the time set here was that of a version which is gone.
-      if (inode.onlyTime && error instanceof SeafileError && error.kind === "conflict") {
-        inode.modified = false;
-        directories.expire(inode.parent!);
-        return;
-      }
-      // An unlink that gave up our upload waits for the file's lock: let it have it, then see what is left to do.
-      if (signal?.aborted || !isAbort(error) || this.#parts.committer.isStopped) throw error;
-    } finally {
-      releaseFile?.();
-      releaseTree();
-    }
+  #sayUnsealed(inode: FileInode, error: unknown): void {
+    this.#parts.log.error({ path: pathOf(inode), err: error }, `${inode.name} could not be written to the local disk`);
   }
 
   /** Gives a file that exists only here another name, since the server has used its name for another file. */
@@ -250,14 +292,9 @@ export class FileCommits {
       `${inode.name} exists on the server by now; yours is called ${name}`,
     );
     this.#parts.superblock.move(inode, dir, name);
-    if (inode.kind === "file") inode.baseId = null;
+    if (inode.kind !== "file") return;
+    inode.baseId = null;
+    // Before anything else is noted under the name that it had.
+    this.#place(inode);
   }
-}
-
-function hasJustFailed({ failure, generation }: FileInode): boolean {
-  return failure?.generation === generation && performance.now() - failure.at < JUST_NOW_MS;
-}
-
-function isAbort(error: unknown): boolean {
-  return error instanceof Error && error.name === "AbortError";
 }

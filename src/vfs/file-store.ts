@@ -1,22 +1,22 @@
 /**
  * The content of files: reading a version through the block reader, writing into a dirty file over it.
- * Invariants: an open file's content is one version, or what is written here, never a mixture of two versions; `modified` is true
- * whenever the server lacks something that was written. Called by filesystem, namespace, and by file-commits, which stores it.
+ * Invariants: an open file's content is one version, or what is written here, never a mixture of two versions; sealed content
+ * is never written to, what comes after goes into content forked from it. Called by filesystem, namespace and file-commits.
  */
 import { TOUCH_UPLOAD_MAX } from "../cache/policy.ts";
 import { SeafileError } from "../seafile/errors.ts";
 import { now, type Timespec } from "../util/timespec.ts";
-import { DirtyFile } from "../writeback/dirty-file.ts";
-import type { Spool } from "../writeback/spool.ts";
+import type { Backlog, BaseVersion, Destination } from "../writeback/backlog.ts";
+import type { DirtyFile } from "../writeback/dirty-file.ts";
 import { type BlockReader, type BlockSource, ReadCursor } from "./block-reader.ts";
 import type { Directories } from "./directory.ts";
 import { FsError } from "./errno.ts";
-import { type FileInode, type FileVersionState, pathOf } from "./inode.ts";
+import { type FileInode, type FileVersionState, isUnstored, pathOf } from "./inode.ts";
 
 export interface FileStoreParts {
   readonly directories: Directories;
   readonly reader: BlockReader;
-  readonly spool: Spool;
+  readonly backlog: Backlog;
 }
 
 export class FileStore {
@@ -75,60 +75,74 @@ export class FileStore {
   }
 
   async write(inode: FileInode, offset: number, data: Uint8Array, signal?: AbortSignal): Promise<void> {
-    const dirty = await this.dirtyOf(inode);
-    await dirty.write(offset, data, signal);
+    // Sealed between the two: the content forked from it takes the write.
+    while (!(await (await this.writable(inode)).write(offset, data, signal)));
     markModified(inode);
   }
 
   async truncate(inode: FileInode, size: number, signal?: AbortSignal): Promise<void> {
-    if (size === this.sizeOf(inode) && (inode.version !== null || inode.modified)) return;
-    const dirty = await this.dirtyOf(inode, size === 0);
-    await dirty.truncate(size, signal);
+    if (size === this.sizeOf(inode) && (inode.version !== null || inode.dirty !== undefined)) return;
+    while (!(await (await this.writable(inode, size === 0)).truncate(size, signal)));
     markModified(inode);
   }
 
   /** A new, empty file that exists only here until its first commit. */
   async begin(inode: FileInode): Promise<void> {
-    inode.dirty = await DirtyFile.create(this.#parts.spool);
+    inode.dirty = await this.#parts.backlog.create(destinationOf(inode));
+    inode.dirty.touch();
     markModified(inode);
   }
 
   /**
    * Sets the modification time. It reads back as set while mounted; a server that keeps times gets it with the next upload, for
-   * which the file counts as modified if it is of moderate size.
+   * which a file of moderate size counts as changed.
    */
   async setMtime(inode: FileInode, mtime: Timespec, signal?: AbortSignal): Promise<void> {
     inode.mtime = mtime;
     inode.ctime = now();
-    if (inode.modified) inode.generation++;
-    if (inode.modified || inode.unlinked || inode.version === null || mtime.sec === inode.serverMtime) return;
+    inode.generation++;
+    if (isUnstored(inode) || inode.unlinked || inode.version === null || mtime.sec === inode.serverMtime) return;
     if (!inode.writable || inode.library.info.encrypted || this.sizeOf(inode) > TOUCH_UPLOAD_MAX) return;
     if (!(await inode.library.keepsMtimes(signal))) return;
     await this.pin(inode, signal);
-    await this.dirtyOf(inode);
     // Somebody may have written meanwhile.
-    inode.onlyTime = !inode.modified;
-    inode.modified = true;
-    inode.generation++;
+    if (isUnstored(inode)) return;
+    (await this.writable(inode)).touch();
+    inode.onlyTime = true;
   }
 
-  /** The inode's dirty file; made over its version, or empty where the version's bytes will not be needed. */
-  async dirtyOf(inode: FileInode, withoutBase = false): Promise<DirtyFile> {
-    if (inode.dirty !== undefined) return inode.dirty;
-    const version = inode.version;
-    const base =
-      withoutBase || version === null || version.size === 0
-        ? undefined
-        : {
-            size: version.size,
-            read: (start: number, end: number, signal?: AbortSignal) =>
-              this.#parts.reader.read(this.#source(inode, version), new ReadCursor(), start, end, signal),
-          };
-    const dirty = await DirtyFile.create(this.#parts.spool, base);
+  /** The content that takes a change: what is being written, or new content over what is there; empty when that is not needed. */
+  async writable(inode: FileInode, withoutBase = false): Promise<DirtyFile> {
+    const present = inode.dirty;
+    if (present !== undefined && !present.isSealed) return present;
+    const made = await this.#make(inode, present, withoutBase);
     // Two first writes may have come at once.
-    if (inode.dirty !== undefined) await dirty.discard();
-    else inode.dirty = dirty;
-    return inode.dirty;
+    if (inode.dirty !== present) {
+      await this.#parts.backlog.discard(made);
+      return this.writable(inode, withoutBase);
+    }
+    inode.dirty = made;
+    if (withoutBase) await present?.release();
+    return made;
+  }
+
+  /**
+   * How content that was begun over a version gets at the bytes of that version: through the inode's name, or through the name
+   * `at` for the copy of another file.
+   */
+  baseOf(inode: FileInode, version: FileVersionState, at?: string): BaseVersion {
+    const read = (start: number, end: number, signal?: AbortSignal) =>
+      this.#parts.reader.read(this.#source(inode, version, at), new ReadCursor(), start, end, signal);
+    return { ...version, read };
+  }
+
+  #make(inode: FileInode, present: DirtyFile | undefined, withoutBase: boolean): Promise<DirtyFile> {
+    const { backlog } = this.#parts;
+    const to = destinationOf(inode);
+    if (present !== undefined && !withoutBase) return backlog.fork(present, to);
+    const { version } = inode;
+    const isBaseNeeded = !withoutBase && version !== null && version.size > 0;
+    return backlog.create(to, isBaseNeeded ? this.baseOf(inode, version) : undefined);
   }
 
   /** Keeps the content of a dirty file in memory as the version that it was stored as. */
@@ -136,17 +150,21 @@ export class FileStore {
     await this.#parts.reader.seed(version.id, version.size, (start, end) => dirty.read(start, end));
   }
 
-  #source(inode: FileInode, version: FileVersionState): BlockSource {
+  #source(inode: FileInode, version: FileVersionState, at?: string): BlockSource {
     return {
       id: version.id,
       size: version.size,
-      fetch: (start, end, signal) => inode.library.read({ path: pathOf(inode), ...version }, start, end, signal),
+      fetch: (start, end, signal) => inode.library.read({ path: at ?? pathOf(inode), ...version }, start, end, signal),
     };
   }
 }
 
+/** Where the inode's content belongs. */
+export function destinationOf(inode: FileInode): Destination {
+  return { library: inode.library.id, path: pathOf(inode), expects: inode.baseId };
+}
+
 function markModified(inode: FileInode): void {
-  inode.modified = true;
   inode.onlyTime = false;
   inode.generation++;
   inode.mtime = now();

@@ -18,6 +18,7 @@ import { HandleTable } from "./handle-table.ts";
 import type { DirInode, FileInode, Inode } from "./inode.ts";
 import { assertContentWritable, assertWritable, type Namespace, type Place } from "./namespace.ts";
 import type { Superblock } from "./superblock.ts";
+import type { Xattrs } from "./xattrs.ts";
 
 const { O_EXCL, O_RDONLY, O_TRUNC } = constants;
 const O_ACCMODE = 3;
@@ -56,6 +57,7 @@ export interface FileSystemParts {
   readonly namespace: Namespace;
   readonly files: FileStore;
   readonly commits: FileCommits;
+  readonly xattrs: Xattrs;
   readonly account: Account;
 }
 
@@ -65,6 +67,7 @@ export class FileSystem {
   readonly #namespace: Namespace;
   readonly #files: FileStore;
   readonly #commits: FileCommits;
+  readonly #xattrs: Xattrs;
   readonly #account: Account;
   readonly #openFiles = new HandleTable<FileHandle>();
   readonly #openDirs = new HandleTable<DirHandle>();
@@ -76,6 +79,7 @@ export class FileSystem {
     this.#namespace = parts.namespace;
     this.#files = parts.files;
     this.#commits = parts.commits;
+    this.#xattrs = parts.xattrs;
     this.#account = parts.account;
   }
 
@@ -96,6 +100,11 @@ export class FileSystem {
 
   sizeOf(inode: Inode): number {
     return inode.kind === "file" ? this.#files.sizeOf(inode) : 0;
+  }
+
+  /** Value of an extended attribute. undefined: the inode has none of that name. */
+  xattr(ino: number, name: string): string | undefined {
+    return this.#xattrs.get(this.inode(ino), name);
   }
 
   /** What lookup finds, if that takes no wait; else undefined, which says nothing about the name. */
@@ -135,7 +144,7 @@ export class FileSystem {
   async mknod(parent: number, name: string, mode: number, signal: AbortSignal): Promise<Inode> {
     const inode = await this.#namespace.create(this.#dir(parent), name, signal);
     inode.mode = mode;
-    await this.#commits.commit(inode, signal);
+    await this.#commits.accept(inode, signal);
     return inode;
   }
 
@@ -217,15 +226,15 @@ export class FileSystem {
     return data.length;
   }
 
-  /** close(2) of a writer answers when the server has the content, or with the reason why not. A reader has nothing to store. */
+  /** close(2) of a writer answers when what was written is safe, or with the reason why not. A reader has nothing to store. */
   async flush(fh: number, signal: AbortSignal): Promise<void> {
-    if (this.#openFiles.get(fh).writes) await this.store(fh, signal);
+    const { inode, writes } = this.#openFiles.get(fh);
+    if (writes) await this.#commits.accept(inode, signal);
   }
 
-  /** fsync(2): the server has the content when this resolves. */
+  /** fsync(2): what was written is durable when this resolves. */
   async store(fh: number, signal: AbortSignal): Promise<void> {
-    const { inode } = this.#openFiles.get(fh);
-    await this.#commits.commit(inode, signal);
+    await this.#commits.persist(this.#openFiles.get(fh).inode, signal);
   }
 
   async release(fh: number): Promise<void> {
@@ -274,16 +283,6 @@ export class FileSystem {
     const quota = await (library ?? this.#account).quota(signal);
     this.#quotas.set(library, { quota, at: Date.now() });
     return quota;
-  }
-
-  /** Tries to store what is pending now, open files included; failures are left to drain. */
-  sync(signal?: AbortSignal): Promise<void> {
-    return this.#commits.sync(signal);
-  }
-
-  /** Stores what is pending; what cannot be stored is kept locally, and the places are returned. */
-  drain(signal?: AbortSignal): Promise<string[]> {
-    return this.#commits.drain(signal);
   }
 
   #addHandle(inode: FileInode, writes: boolean): OpenResult {

@@ -11,6 +11,8 @@ import type { Brand } from "../util/brand.ts";
 import { joinPath } from "../util/paths.ts";
 import type { Timespec } from "../util/timespec.ts";
 import type { DirtyFile } from "../writeback/dirty-file.ts";
+import type { Task } from "../writeback/task.ts";
+import type { RemovalTask } from "./removal-task.ts";
 
 /** A positive integer below 2^53, never reused while the mount lives. The root is 1, as the kernel has it (FUSE_ROOT_ID). */
 export type Ino = Brand<number, "Ino">;
@@ -42,10 +44,12 @@ export interface DirInode extends Common {
   readonly promised: Map<string, Ino>;
   /** undefined: the account's root, whose entries are libraries. */
   readonly library: Library | undefined;
+  /** Names that were removed here and that the server may still have: they are not shown. */
+  readonly removed: Map<string, RemovalTask>;
   /** While the server is asked to move the directory: settles when it has answered. Its path may lead nowhere meanwhile. */
   moving: Promise<void> | undefined;
-  /** For the top directory of a library: its path there ("/" or a sub-folder). undefined elsewhere. */
-  readonly top: string | undefined;
+  /** For the top directory of a library, and for a detached one: its path there. undefined elsewhere. */
+  top: string | undefined;
 }
 
 export interface FileVersionState {
@@ -60,27 +64,25 @@ export interface FileInode extends Common {
   version: FileVersionState | null;
   /** Which version the server is expected to have at the path; differs from `version` after renaming a new file onto a stored one. */
   baseId: ObjectId | null;
-  /** Present while anybody has the file open for writing, or while it is not stored. */
+  /** What the file holds here: being written, or sealed and not stored yet, or kept for a writer. undefined: `version` it is. */
   dirty: DirtyFile | undefined;
-  /** The dirty file (or the time) differs from what the server has. */
-  modified: boolean;
-  /** The modification is a new time and nothing else. */
+  /** The newest content that is sealed and not stored: what is committed next. */
+  sealed: DirtyFile | undefined;
+  /** The commit in the queue. */
+  task: Task | undefined;
+  /** Numbers of removals that are over once this file's content is sealed: it takes the place of what was removed. */
+  readonly instead: number[];
+  /** The change is a new time and nothing else. */
   onlyTime: boolean;
-  /** Counts changes, so that a commit knows whether what it stored is still all there is. */
+  /** Counts changes of content and time, so that a commit knows whether what it stored is still all there is. */
   generation: number;
-  /** The newest state that the server has. */
-  storedGeneration: number;
   /** The content of an upload to the path whose outcome is not known: what the server has may be ours. */
   attempted: ObjectId | undefined;
-  /** The last commit that failed: of which state, and when (ms). A retry is scheduled for it. */
-  failure: { readonly generation: number; readonly at: number } | undefined;
   /** Open handles, and those of them that may write. */
   handles: number;
   writers: number;
   /** An upload to the path may have happened although no answer says so. */
   perhapsStored: boolean;
-  /** Aborts the upload that is under way. */
-  upload: AbortController | undefined;
 }
 
 export type Inode = DirInode | FileInode;
@@ -88,6 +90,16 @@ export type Inode = DirInode | FileInode;
 /** Whether the server knows nothing of the inode's name yet. */
 function isLocalOnly(inode: Inode): boolean {
   return inode.kind === "file" && inode.version === null && inode.baseId === null;
+}
+
+/** Whether content holds changes that close has not accepted yet. */
+export function isUnsealed(dirty: DirtyFile | undefined): dirty is DirtyFile {
+  return dirty !== undefined && !dirty.isSealed && dirty.isTouched;
+}
+
+/** Whether something of the file is not on the server yet. */
+export function isUnstored({ dirty, sealed }: FileInode): boolean {
+  return sealed !== undefined || isUnsealed(dirty);
 }
 
 /** Whether what this mount has of the file must survive what the server says about its name. */

@@ -1,22 +1,30 @@
 /**
- * Names: mkdir, create, unlink, rmdir, rename. Decides what the server is asked and moves inodes once it has answered.
- * Invariants: the tree here changes only after the server's confirmation; a rename onto an existing file stores the content at the
- * target before it removes the source, so no crash leaves the target missing; a name the server cannot store is refused before
- * any request. Called by filesystem.ts.
+ * Names: mkdir, create, unlink, rmdir, rename. Decides what the server is asked now, and what is left to the queue.
+ * Invariants: what waits in the queue follows its name, in memory and in the journal; a rename onto an existing file stores the
+ * content at the target before it removes the source, so no crash leaves the target missing; a name the server cannot store is
+ * refused before any request. Called by filesystem.ts.
  */
 import { SeafileError } from "../seafile/errors.ts";
 import { checkName, toNfc } from "../seafile/names.ts";
-import type { Change, RemoteEntry } from "../seafile/types.ts";
+import type { Change, ObjectId, RemoteEntry } from "../seafile/types.ts";
 import { deferred } from "../util/abort.ts";
+import type { Release } from "../util/keyed-mutex.ts";
 import { joinPath } from "../util/paths.ts";
 import { now } from "../util/timespec.ts";
+import type { Backlog } from "../writeback/backlog.ts";
+import type { Committer } from "../writeback/committer.ts";
 import type { Directories } from "./directory.ts";
 import { FsError } from "./errno.ts";
 import type { FileCommits } from "./file-commits.ts";
 import type { FileStore } from "./file-store.ts";
-import { type DirInode, type FileInode, type Inode, isHeldHere, isWithin, pathOf } from "./inode.ts";
+import { type DirInode, type FileInode, type Inode, isHeldHere, isUnstored, isWithin, pathOf } from "./inode.ts";
 import type { Locks } from "./locks.ts";
+import type { Recovered } from "./recovered.ts";
+import type { Removals } from "./removals.ts";
 import type { Superblock } from "./superblock.ts";
+
+/** So long a program waits for an upload of a file that it removes or renames; then the upload is broken off. */
+const PATIENCE_MS = 1000;
 
 export interface Place {
   readonly dir: DirInode;
@@ -28,6 +36,10 @@ export interface NamespaceParts {
   readonly directories: Directories;
   readonly files: FileStore;
   readonly commits: FileCommits;
+  readonly removals: Removals;
+  readonly recovered: Recovered;
+  readonly backlog: Backlog;
+  readonly committer: Committer;
   readonly locks: Locks;
 }
 
@@ -36,6 +48,10 @@ export class Namespace {
   readonly #directories: Directories;
   readonly #files: FileStore;
   readonly #commits: FileCommits;
+  readonly #removals: Removals;
+  readonly #recovered: Recovered;
+  readonly #backlog: Backlog;
+  readonly #committer: Committer;
   readonly #locks: Locks;
 
   constructor(parts: NamespaceParts) {
@@ -43,6 +59,10 @@ export class Namespace {
     this.#directories = parts.directories;
     this.#files = parts.files;
     this.#commits = parts.commits;
+    this.#removals = parts.removals;
+    this.#recovered = parts.recovered;
+    this.#backlog = parts.backlog;
+    this.#committer = parts.committer;
     this.#locks = parts.locks;
   }
 
@@ -57,10 +77,11 @@ export class Namespace {
   async create(dir: DirInode, wanted: string, signal?: AbortSignal): Promise<FileInode> {
     const name = storableName(dir, wanted);
     assertContentWritable(dir);
-    const release = await this.#locks.directories([dir], signal);
-    try {
+    return this.#locked("shared", [dir], signal, async () => {
       await this.#assertFree(dir, name, signal);
+      const before = await this.#removals.takeOver(dir, name, signal);
       const inode = this.#superblock.createFile(dir, name);
+      takePlace(inode, before);
       try {
         await this.#files.begin(inode);
       } catch (error) {
@@ -69,15 +90,14 @@ export class Namespace {
       }
       this.#directories.touch(dir);
       return inode;
-    } finally {
-      release();
-    }
+    });
   }
 
   async mkdir(dir: DirInode, wanted: string, signal?: AbortSignal): Promise<Inode> {
     const name = storableName(dir, wanted);
     return this.#locked("shared", [dir], signal, async () => {
       await this.#assertFree(dir, name, signal);
+      await this.#removals.flush(dir, name, signal);
       const entry = await this.#apply(dir, { op: "mkdir", path: joinPath(pathOf(dir), name) }, signal);
       this.#directories.added(dir, entry!);
       return this.#superblock.adopt(dir, entry!);
@@ -89,16 +109,20 @@ export class Namespace {
     await this.#locked("shared", [dir], signal, async () => {
       const inode = await this.lookup(dir, name, signal);
       if (inode.kind === "dir") throw new FsError("EISDIR", `${name} is a directory`);
-      inode.upload?.abort();
       await this.#files.keepReadable(inode, signal);
-      const release = await this.#locks.files([inode], signal);
+      const release = await this.#lockedFiles([inode], signal);
       try {
-        if (isOnServer(inode)) await this.#apply(dir, { op: "remove", path: pathOf(inode), kind: "file" }, signal);
-        this.#drop(inode);
+        // Who waits for the answer sees what is there; a removal that is made later is one of what was seen.
+        const expects = this.#commits.waits ? undefined : expectedOf(inode);
+        const removed = { kind: "file", expects, inner: new Map() } as const;
+        if (isOnServer(inode)) await this.#removals.remove(dir, name, removed, signal);
+        this.#superblock.unlink(inode);
+        this.#directories.touch(dir);
+        for (const id of inode.instead.splice(0)) this.#backlog.done(id);
       } finally {
         release();
       }
-      await this.#commits.settle(inode);
+      await this.#commits.drop(inode);
     });
   }
 
@@ -160,27 +184,74 @@ export class Namespace {
     target: FileInode | undefined,
     signal: AbortSignal | undefined,
   ): Promise<void> {
-    target?.upload?.abort();
     if (target !== undefined) await this.#files.keepReadable(target, signal);
-    const release = await this.#locks.files(target === undefined ? [source] : [source, target], signal);
+    const release = await this.#lockedFiles(target === undefined ? [source] : [source, target], signal);
     try {
       const replaces = target !== undefined && isOnServer(target);
-      if (!isOnServer(source)) this.#retarget(source, to, target);
-      else if (replaces) await this.#replace(source, to, target, signal);
-      else await this.#moveFile(source, to, target, signal);
+      if (!isOnServer(source)) await this.#retarget(source, to, target, signal);
+      else if (!replaces) await this.#moveFile(source, to, target, signal);
+      else if (source.sealed !== undefined && !this.#commits.waits)
+        await this.#storeElsewhere(source, to, target, signal);
+      else await this.#replace(source, to, target, signal);
     } finally {
       release();
+      if (target?.unlinked) await this.#commits.drop(target);
       await this.#commits.settle(source);
-      if (target !== undefined) await this.#commits.settle(target);
     }
   }
 
   /** The server knows nothing of the source yet: its first commit will go to the new place, replacing what is there. */
-  #retarget(source: FileInode, to: Place, target: FileInode | undefined): void {
+  async #retarget(
+    source: FileInode,
+    to: Place,
+    target: FileInode | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    const before = target === undefined ? await this.#removals.takeOver(to.dir, to.name, signal) : undefined;
+    // What the source itself took the place of is still to be removed where it was.
+    const left = source.instead.splice(0);
+    const old = { dir: source.parent!, name: source.name, baseId: source.baseId };
     source.baseId = target?.baseId ?? null;
     source.perhapsStored = target?.perhapsStored ?? false;
     source.attempted = target?.attempted;
+    if (target !== undefined) source.instead.push(...target.instead.splice(0));
+    takePlace(source, before);
     this.#superblock.move(source, to.dir, to.name);
+    await this.#commits.placed(source);
+    for (const id of left) {
+      await this.#removals.remove(
+        old.dir,
+        old.name,
+        { kind: "file", expects: old.baseId ?? undefined, inner: new Map() },
+        signal,
+      );
+      this.#backlog.done(id);
+    }
+    this.#directories.touch(old.dir);
+    this.#directories.touch(to.dir);
+    this.#commits.schedule(source);
+  }
+
+  /** The source's newest content is not stored yet: it becomes the target's next version, and the source's name is removed. */
+  async #storeElsewhere(
+    source: FileInode,
+    to: Place,
+    target: FileInode,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    const old = { dir: source.parent!, name: source.name };
+    const removed = { kind: "file", expects: expectedOf(source), inner: new Map() } as const;
+    // A commit reads gaps of the content through the name that they are stored under.
+    await source.sealed!.content(signal);
+    // In the journal first: after a crash between the two the content is still at the old name, and stands above this.
+    const id = await this.#removals.announce(old.dir, old.name, removed);
+    try {
+      await this.#retarget(source, to, target, signal);
+    } catch (error) {
+      this.#backlog.done(id);
+      throw error;
+    }
+    await this.#removals.remove(old.dir, old.name, removed, signal, id);
   }
 
   /**
@@ -189,22 +260,30 @@ export class Namespace {
    */
   async #replace(source: FileInode, to: Place, target: FileInode, signal: AbortSignal | undefined): Promise<void> {
     const from = { dir: source.parent!, name: source.name, path: pathOf(source) };
-    const { version, baseId, modified, serverMtime, storedGeneration } = source;
-    const entry = await this.#commits.upload(source, joinPath(pathOf(to.dir), to.name), target, signal);
+    const wasClean = !isUnstored(source);
+    const path = joinPath(pathOf(to.dir), to.name);
+    const entry = await this.#commits.upload(source, path, target, signal).catch(async (error: unknown) => {
+      if (wasClean) await this.#commits.uploaded(source);
+      throw error;
+    });
     this.#directories.added(to.dir, entry);
     try {
       await this.#apply(from.dir, { op: "remove", path: from.path, kind: "file" }, signal);
     } catch (error) {
       // The source is still there, unchanged, and the target has its content: say so, and let both listings be read again.
-      Object.assign(source, { version, baseId, modified, serverMtime, storedGeneration });
       this.#superblock.adopt(to.dir, entry);
       this.#directories.expire(from.dir);
       this.#directories.expire(to.dir);
+      if (wasClean) await this.#commits.uploaded(source);
+      else this.#commits.schedule(source);
       throw error;
     }
+    await this.#commits.uploaded(source);
+    Object.assign(source, { version: { id: entry.id, size: entry.size }, baseId: entry.id, serverMtime: entry.mtime });
     if (entry.name === to.name) this.#superblock.move(source, to.dir, entry.name);
     else this.#commits.rename(source, to.dir, entry.name);
     this.#directories.removed(from.dir, from.name);
+    await this.#commits.placed(source);
   }
 
   async #moveFile(
@@ -215,37 +294,50 @@ export class Namespace {
   ): Promise<void> {
     try {
       await this.#moveOnServer(source, to, signal);
+      await this.#commits.placed(source);
     } catch (error) {
       // Gone from the server, or never arrived there; what is here will be stored at the new place.
       if (!(error instanceof SeafileError) || error.kind !== "not-found" || !isHeldHere(source)) throw error;
-      this.#retarget(source, to, target);
+      await this.#retarget(source, to, target, signal);
     }
   }
 
   async #moveOnServer(source: Inode, to: Place, signal: AbortSignal | undefined): Promise<void> {
     const from = { dir: source.parent!, name: source.name };
     const path = joinPath(pathOf(to.dir), to.name);
-    const change: Change = { op: "move", from: pathOf(source), to: path, kind: source.kind };
-    const moved = await whileMoving(source, () => this.#apply(from.dir, change, signal));
-    const known = this.#directories.entry(from.dir, from.name);
-    this.#superblock.move(source, to.dir, to.name);
-    this.#directories.removed(from.dir, from.name);
-    this.#directories.added(to.dir, moved ?? { ...known!, name: to.name });
+    const change = { op: "move", from: pathOf(source), to: path, kind: source.kind } as const;
+    await this.#removals.flush(to.dir, to.name, signal);
+    await this.#backlog.moving({ library: source.library!.id, ...change }, () =>
+      whileMoving(source, async () => {
+        const moved = await this.#apply(from.dir, change, signal);
+        if (source.kind === "dir") this.#recovered.moved(source.library!, change.from, path);
+        const known = this.#directories.entry(from.dir, from.name);
+        // At once: whoever waits for the move, and whatever is noted in the journal after it, needs the new path.
+        this.#superblock.move(source, to.dir, to.name);
+        this.#directories.removed(from.dir, from.name);
+        this.#directories.added(to.dir, moved ?? { ...known!, name: to.name });
+      }),
+    );
   }
 
   async #removeEmpty(dir: DirInode, inode: DirInode, signal: AbortSignal | undefined): Promise<void> {
     if (inode.top !== undefined) throw new FsError("EPERM", "libraries are not removed through the mount");
-    await this.#directories.assertEmpty(inode, signal);
-    await this.#apply(dir, { op: "remove", path: pathOf(inode), kind: "dir" }, signal);
-    this.#drop(inode);
+    const expects = await this.#directories.assertEmpty(inode, signal);
+    await this.#removals.remove(dir, inode.name, { kind: "dir", expects, inner: new Map(inode.removed) }, signal);
+    inode.removed.clear();
+    this.#superblock.unlink(inode);
+    this.#directories.touch(dir);
     this.#directories.forget(inode);
   }
 
-  /** The server has no such name any more (or never had): take it out of the tree. */
-  #drop(inode: Inode): void {
-    const { parent, name } = inode;
-    this.#superblock.unlink(inode);
-    this.#directories.removed(parent!, name);
+  /** Waits for a commit of the files that is under way; one that takes long is broken off. */
+  async #lockedFiles(inodes: readonly FileInode[], signal: AbortSignal | undefined): Promise<Release> {
+    const locking = this.#locks.files(inodes, signal);
+    const patience = setTimeout(() => {
+      for (const { task } of inodes) if (task !== undefined) this.#committer.interrupt(task);
+    }, PATIENCE_MS);
+    for (const { task } of inodes) if (task?.isSmall === false) this.#committer.interrupt(task);
+    return locking.finally(() => clearTimeout(patience));
   }
 
   async #assertFree(dir: DirInode, name: string, signal: AbortSignal | undefined): Promise<void> {
@@ -272,7 +364,12 @@ export class Namespace {
   ): Promise<T> {
     const { library } = dirs[0]!;
     if (library === undefined) throw new FsError("EPERM", "libraries are made and removed on the server only");
-    const releaseTree = await this.#locks.tree(library.id, tree, signal);
+    if (tree === "exclusive") this.#committer.interruptAll(library, "large");
+    const locking = this.#locks.tree(library.id, tree, signal);
+    const patience = setTimeout(() => {
+      if (tree === "exclusive") this.#committer.interruptAll(library, "all");
+    }, PATIENCE_MS);
+    const releaseTree = await locking.finally(() => clearTimeout(patience));
     try {
       const release = await this.#locks.directories(dirs, signal);
       try {
@@ -295,9 +392,20 @@ async function whileMoving<T>(inode: Inode, move: () => Promise<T>): Promise<T> 
     return await move();
   } finally {
     inode.moving = undefined;
-    // After the caller has moved the inode, which it does without waiting for anything.
-    setImmediate(resolve);
+    resolve();
   }
+}
+
+/** What the server has at the file's path, where that is known for sure. */
+function expectedOf(inode: FileInode): ObjectId | undefined {
+  return inode.attempted === undefined && !inode.perhapsStored ? (inode.baseId ?? undefined) : undefined;
+}
+
+/** The file takes the place of what was removed there a moment ago. */
+function takePlace(inode: FileInode, before: { readonly id: number; readonly expects: ObjectId } | undefined): void {
+  if (before === undefined) return;
+  inode.baseId = before.expects;
+  inode.instead.push(before.id);
 }
 
 /** Whether the server has, or may have, something at the file's path. */

@@ -1,16 +1,17 @@
 /**
- * A file that is being written: the spool file, which ranges of it were written (extents), and where the rest comes from (the
- * base version). Invariants: bytes outside the extents are the base's below `#baseLimit` and zero above it; nothing changes
- * while a commit holds the file, so what is uploaded is one state of it. Called by the vfs (file-handle, namespace) and the committer.
+ * The content of a file that is being written or waits to be stored: a spool file, which ranges of it are there (extents), and
+ * where the rest comes from: the base version, or the sealed content that it was forked from.
+ * Invariants: bytes outside the extents are the base's below `#baseLimit` and zero above it; once sealed the content never
+ * changes, so that what close accepted is what is stored, whatever is written afterwards. Made by backlog.ts; called by the vfs.
  */
 import type { Content } from "../seafile/types.ts";
-import { ExtentSet } from "../util/extent-set.ts";
+import { type Extent, ExtentSet } from "../util/extent-set.ts";
 import { KeyedMutex, type LockMode } from "../util/keyed-mutex.ts";
-import type { Spool, SpoolFile } from "./spool.ts";
+import type { SpoolFile } from "./spool.ts";
 
 const CHUNK = 1024 * 1024;
 
-/** Reads [start, end) of the version that the dirty file began with. */
+/** Reads [start, end) of the version that the content began with. */
 export type ReadBase = (start: number, end: number, signal?: AbortSignal) => Promise<readonly Uint8Array[]>;
 
 export interface Base {
@@ -18,55 +19,132 @@ export interface Base {
   readonly read: ReadBase;
 }
 
+/** Told of what a journal needs to put the content together again. */
+export interface Tracker {
+  wrote(start: number, end: number): void;
+  truncated(size: number): void;
+}
+
+export interface DirtyOptions {
+  /** The journal's number for this content. */
+  readonly id: number;
+  readonly file: SpoolFile;
+  readonly base?: Base | undefined;
+  /** Sealed content that this one begins as. It is let go of once nothing of it is needed. */
+  readonly under?: DirtyFile | undefined;
+  readonly tracker?: Tracker | undefined;
+}
+
+/** What is there of content that a journal remembers. */
+export interface Remembered {
+  readonly size: number;
+  /** Where base bytes end: above it, what was not written is zero. */
+  readonly baseLimit: number;
+  readonly present: readonly Extent[];
+  readonly sealed: boolean;
+}
+
 export class DirtyFile {
-  readonly #spool: Spool;
+  readonly id: number;
   readonly #file: SpoolFile;
+  readonly #tracker: Tracker | undefined;
   readonly #extents = new ExtentSet();
   readonly #lock = new KeyedMutex<"content">();
-  readonly #base: Base | undefined;
-  /** Base bytes at and above this position were cut off by a truncate and read as zero. */
+  #base: Base | undefined;
+  #under: DirtyFile | undefined;
   #baseLimit: number;
   #size: number;
-  #closed = false;
+  #sealed = false;
+  #touched = false;
+  #holders = 1;
 
-  private constructor(spool: Spool, file: SpoolFile, base: Base | undefined) {
-    this.#spool = spool;
+  constructor({ id, file, base, under, tracker }: DirtyOptions) {
+    this.id = id;
     this.#file = file;
     this.#base = base;
-    this.#baseLimit = base?.size ?? 0;
+    this.#under = under;
+    this.#tracker = tracker;
+    this.#baseLimit = under?.size ?? base?.size ?? 0;
     this.#size = this.#baseLimit;
   }
 
-  /** Without base: an empty file. Errors are those of the local disk (ENOSPC, EMFILE ...). */
-  static async create(spool: Spool, base?: Base): Promise<DirtyFile> {
-    return new DirtyFile(spool, await spool.create(), base);
+  /** Content as an earlier process left it. */
+  static remembered(options: DirtyOptions, { size, baseLimit, present, sealed }: Remembered): DirtyFile {
+    const dirty = new DirtyFile(options);
+    for (const { start, end } of present) dirty.#extents.add(start, end);
+    dirty.#size = size;
+    dirty.#baseLimit = baseLimit;
+    dirty.#sealed = sealed;
+    dirty.#touched = true;
+    return dirty;
   }
 
   get size(): number {
     return this.#size;
   }
 
-  /** Whether some of the content is still to be read from the base. */
-  get needsBase(): boolean {
-    return this.#baseGaps(0, this.#size).length > 0;
+  get isSealed(): boolean {
+    return this.#sealed;
   }
 
-  /** Writes all of `data` or fails as the local disk does; nothing is counted as written when it fails. */
-  async write(offset: number, data: Uint8Array, signal?: AbortSignal): Promise<void> {
-    if (data.length === 0) return;
-    await this.#locked("exclusive", signal, async () => {
+  /** Whether there is anything to be stored: a change of the content, or what `touch` stands for. */
+  get isTouched(): boolean {
+    return this.#touched;
+  }
+
+  /** To be stored as it is: a new file, or a new time. */
+  touch(): void {
+    this.#touched = true;
+  }
+
+  get spoolName(): string {
+    return this.#file.name;
+  }
+
+  /** Ranges that are still to be read from the base (or from what this was forked from). */
+  get gaps(): readonly Extent[] {
+    return this.#gaps(0, this.#size);
+  }
+
+  /** What happened to it, in the words of the journal, as short as possible. */
+  history(): (
+    | { readonly t: "truncated"; readonly size: number }
+    | { readonly t: "wrote"; readonly start: number; readonly end: number }
+  )[] {
+    const wrote = this.#extents.extents.map(({ start, end }) => ({ t: "wrote" as const, start, end }));
+    // First down to what is left of the base, then to the size that it has by now.
+    return [{ t: "truncated", size: this.#baseLimit }, ...wrote, { t: "truncated", size: this.#size }];
+  }
+
+  /** Whether some of the content is still to be read from the base. */
+  get needsBase(): boolean {
+    return this.gaps.length > 0;
+  }
+
+  /** Writes all of `data` or fails as the local disk does. False: it was sealed meanwhile and nothing was written. */
+  async write(offset: number, data: Uint8Array, signal?: AbortSignal): Promise<boolean> {
+    return this.#lock.run("content", "exclusive", signal, async () => {
+      if (this.#sealed) return false;
+      if (data.length === 0) return true;
       await this.#writeAll(data, offset);
-      this.#extents.add(offset, offset + data.length);
+      this.#touched = true;
+      this.#cover(offset, offset + data.length);
       this.#size = Math.max(this.#size, offset + data.length);
+      return true;
     });
   }
 
-  async truncate(size: number, signal?: AbortSignal): Promise<void> {
-    await this.#locked("exclusive", signal, async () => {
-      await this.#file.handle.truncate(size);
+  /** False as `write`. */
+  async truncate(size: number, signal?: AbortSignal): Promise<boolean> {
+    return this.#lock.run("content", "exclusive", signal, async () => {
+      if (this.#sealed) return false;
+      await this.#file.use((handle) => handle.truncate(size));
+      this.#touched = true;
       this.#extents.truncate(size);
       this.#baseLimit = Math.min(this.#baseLimit, size);
       this.#size = size;
+      this.#tracker?.truncated(size);
+      return true;
     });
   }
 
@@ -76,9 +154,9 @@ export class DirtyFile {
       const to = Math.min(end, this.#size);
       const parts: Uint8Array[] = [];
       let position = start;
-      for (const gap of this.#baseGaps(start, to)) {
+      for (const gap of this.#gaps(start, to)) {
         if (gap.start > position) parts.push(await this.#readSpool(position, gap.start));
-        parts.push(...(await this.#base!.read(gap.start, gap.end, signal)));
+        parts.push(...(await this.#readBelow(gap.start, gap.end, signal)));
         position = gap.end;
       }
       if (to > position) parts.push(await this.#readSpool(position, to));
@@ -86,91 +164,180 @@ export class DirtyFile {
     });
   }
 
+  /** Makes what was written so far durable on the local disk; the content stays open for writing. */
+  async persist(): Promise<void> {
+    await this.#locked("shared", undefined, () => this.#file.use((handle) => handle.datasync()));
+  }
+
   /**
-   * Holds the content still, completes it from the base, and hands it over to be stored. Writers wait until `store` settles,
-   * readers do not. One commit at a time. Rejects with the base's or the disk's error, or with that of `store`.
+   * From here on the content never changes, and is durable on the local disk. What it was forked from is not needed any more;
+   * only ranges of the base version may still be missing. Rejects as the disk does, and then it is not sealed.
    */
-  commit<T>(store: (content: Content) => Promise<T>, signal?: AbortSignal): Promise<T> {
+  async seal(): Promise<void> {
+    await this.#locked("exclusive", undefined, async () => {
+      if (this.#sealed) return;
+      await this.#absorb();
+      await this.#file.use(async (handle) => {
+        // A file extended by truncate alone is shorter on the disk than it is.
+        await handle.truncate(this.#size);
+        await handle.datasync();
+      });
+      this.#sealed = true;
+      this.#file.rest();
+    });
+  }
+
+  /** It could not be noted that it is sealed: it is still to be accepted. */
+  unseal(): void {
+    this.#sealed = false;
+    this.#touched = true;
+  }
+
+  /** Copies what is needed of the content that this one was forked from, durably: that one may then go. */
+  async detach(): Promise<void> {
+    await this.#locked("exclusive", undefined, async () => {
+      const under = this.#under;
+      if (under === undefined) return;
+      await this.#copyFrom(under);
+      await this.#file.use((handle) => handle.datasync());
+      await this.#leave(under);
+    });
+  }
+
+  /** The sealed content, completed from the base, to be stored. Rejects with the base's or the disk's error. */
+  async content(signal?: AbortSignal): Promise<Content> {
+    if (!this.#sealed) throw new Error("only sealed content is stored");
     // Shared with readers: completing a gap gives the spool the bytes that a reader would take from the base.
-    return this.#locked("shared", signal, async () => {
-      await this.#fill(signal);
-      return store({ size: this.#size, open: () => this.#chunks() });
-    });
+    await this.#locked("shared", signal, () => this.#fill(signal));
+    return { size: this.#size, open: () => this.#chunks() };
   }
 
-  /** Waits for who is reading or writing, then removes the spool file. */
-  async discard(): Promise<void> {
+  /** One more who needs the content. */
+  retain(): void {
+    this.#holders++;
+  }
+
+  /** Who called `retain`, or made the content, does not need it any more. The last one removes the spool file. */
+  async release(): Promise<void> {
+    this.#holders--;
+    if (this.#holders > 0) return;
     await this.#lock.run("content", "exclusive", undefined, async () => {
-      if (this.#closed) return;
-      this.#closed = true;
-      await this.#spool.discard(this.#file);
+      await this.#file.remove();
+      await this.#under?.release();
+      this.#under = undefined;
     });
   }
 
-  /**
-   * Keeps the content outside the spool and says where. When the base cannot be read any more, the parts that were never
-   * written are missing (zero), and the name of the kept file says "incomplete".
-   */
-  async recover(name: string, signal?: AbortSignal): Promise<string> {
-    return this.#locked("exclusive", undefined, async () => {
-      this.#closed = true;
-      const isComplete = await this.#fill(signal).then(
-        () => true,
-        () => false,
-      );
-      await this.#file.handle.truncate(this.#size);
-      return this.#spool.recover(this.#file, isComplete ? name : `${name} (incomplete)`);
-    });
+  /** The share of what it was forked from belongs to the caller again. */
+  abandonUnder(): void {
+    this.#under = undefined;
+  }
+
+  /** A crash from here on leaves nothing of it. It can be read and written until it is released. */
+  async hide(): Promise<void> {
+    await this.#file.hide();
   }
 
   #locked<T>(mode: LockMode, signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
     return this.#lock.run("content", mode, signal, () => {
-      if (this.#closed) throw new Error("the spool file is closed");
+      if (this.#holders <= 0) throw new Error("the spool file is closed");
       return work();
     });
   }
 
-  #baseGaps(start: number, end: number) {
+  #gaps(start: number, end: number): Extent[] {
     return this.#extents.gaps(start, Math.min(end, this.#baseLimit));
   }
 
+  #readBelow(start: number, end: number, signal: AbortSignal | undefined): Promise<readonly Uint8Array[]> {
+    return this.#under === undefined ? this.#base!.read(start, end, signal) : this.#under.read(start, end, signal);
+  }
+
+  #cover(start: number, end: number): void {
+    const isNew = this.#tracker !== undefined && this.#baseLimit > 0 && this.#extents.gaps(start, end).length > 0;
+    this.#extents.add(start, end);
+    if (isNew) this.#tracker?.wrote(start, end);
+  }
+
+  async #absorb(): Promise<void> {
+    if (this.#under === undefined) return;
+    await this.#copyFrom(this.#under);
+    await this.#leave(this.#under);
+  }
+
+  async #copyFrom(under: DirtyFile): Promise<void> {
+    for (const gap of this.#gaps(0, this.#size)) {
+      for (const part of under.#present(gap.start, gap.end)) {
+        for (let start = part.start; start < part.end; start += CHUNK) {
+          const end = Math.min(part.end, start + CHUNK);
+          await this.#writeAll(await under.#readSpool(start, end), start);
+          this.#cover(start, end);
+        }
+      }
+    }
+  }
+
+  async #leave(under: DirtyFile): Promise<void> {
+    // Zeros of that content are zeros here, too, not bytes of the version: a journal must not take them for a gap.
+    for (const { start, end } of this.#gaps(under.#baseLimit, this.#size)) this.#cover(start, end);
+    this.#baseLimit = Math.min(this.#baseLimit, under.#baseLimit);
+    this.#base = under.#base;
+    this.#under = undefined;
+    await under.release();
+  }
+
+  /** The parts of [start, end) that are in the spool file. */
+  #present(start: number, end: number): Extent[] {
+    const present: Extent[] = [];
+    let position = start;
+    for (const gap of this.#extents.gaps(start, end)) {
+      if (gap.start > position) present.push({ start: position, end: gap.start });
+      position = gap.end;
+    }
+    if (position < end) present.push({ start: position, end });
+    return present;
+  }
+
   async #fill(signal: AbortSignal | undefined): Promise<void> {
-    for (const gap of this.#baseGaps(0, this.#size)) {
+    for (const gap of this.#gaps(0, this.#size)) {
       for (let start = gap.start; start < gap.end; start += CHUNK) {
         const end = Math.min(gap.end, start + CHUNK);
         let position = start;
-        for (const part of await this.#base!.read(start, end, signal)) {
+        for (const part of await this.#readBelow(start, end, signal)) {
           await this.#writeAll(part, position);
           position += part.length;
         }
-        this.#extents.add(start, end);
+        this.#cover(start, end);
       }
     }
-    // A file extended by truncate alone is shorter on the disk than it is.
-    await this.#file.handle.truncate(this.#size);
+    await this.#file.use((handle) => handle.truncate(this.#size));
   }
 
   async #writeAll(data: Uint8Array, position: number): Promise<void> {
-    try {
-      for (let done = 0; done < data.length; ) {
-        const { bytesWritten } = await this.#file.handle.write(data, done, data.length - done, position + done);
-        done += bytesWritten;
+    await this.#file.use(async (handle) => {
+      try {
+        for (let done = 0; done < data.length; ) {
+          const { bytesWritten } = await handle.write(data, done, data.length - done, position + done);
+          done += bytesWritten;
+        }
+      } catch (error) {
+        // What a failed write left beyond the end must not show when the file grows over it.
+        await handle.truncate(this.#size).catch(() => {});
+        throw error;
       }
-    } catch (error) {
-      // What a failed write left beyond the end must not show when the file grows over it.
-      await this.#file.handle.truncate(this.#size).catch(() => {});
-      throw error;
-    }
+    });
   }
 
   async #readSpool(start: number, end: number): Promise<Buffer> {
     // Zero-filled: the spool file may end before `end` where only a truncate made the file longer.
     const buffer = Buffer.alloc(end - start);
-    for (let done = 0; done < buffer.length; ) {
-      const { bytesRead } = await this.#file.handle.read(buffer, done, buffer.length - done, start + done);
-      if (bytesRead === 0) break;
-      done += bytesRead;
-    }
+    await this.#file.use(async (handle) => {
+      for (let done = 0; done < buffer.length; ) {
+        const { bytesRead } = await handle.read(buffer, done, buffer.length - done, start + done);
+        if (bytesRead === 0) break;
+        done += bytesRead;
+      }
+    });
     return buffer;
   }
 

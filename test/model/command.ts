@@ -1,7 +1,7 @@
 /**
  * What all random operations have in common: the two sides, how a command is made and compared, and what it is about.
  * A command runs on the model and on the real folder, and both must give the same answer, be it a value or an errno.
- * Used by path-commands.ts, handle-commands.ts and remote-commands.ts.
+ * Used by path-commands.ts, handle-commands.ts, remote-commands.ts and crash-commands.ts.
  */
 import { join } from "node:path";
 import type fc from "fast-check";
@@ -22,6 +22,8 @@ export interface Real {
   readonly fds: Map<number, number>;
   /** What others do on the server; absent for a local folder. */
   readonly remote?: Remote;
+  /** Kills what serves the folder and starts it again; absent for a local folder. */
+  readonly crash?: () => Promise<void>;
 }
 
 export interface Remote {

@@ -1,12 +1,11 @@
 /** Writing while the server misbehaves: close(2) says so with the right errno, and no content that was written is lost. */
 import { spawn } from "node:child_process";
-import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { DevServerOptions } from "../../src/devserver/index.ts";
 import { startServer, useMount } from "../support/fixture.ts";
 import { FsWorker, outcome } from "../support/fs-worker.ts";
-import { EMAIL, type Mounted, mountLibrary } from "../support/mounts.ts";
+import { EMAIL, mountLibrary } from "../support/mounts.ts";
 import { eventually, ok, PYTHON } from "../support/process.ts";
 import { type Scope, testScope } from "../support/scope.ts";
 import { requires } from "../support/transport.ts";
@@ -23,13 +22,6 @@ async function world(scope: Scope, options: DevServerOptions = {}) {
   const worker = new FsWorker(scope);
   await worker.listdir(mount.dir);
   return { server, libraryId, mount, worker, file: (name: string) => join(mount.dir, name) };
-}
-
-/** The files that were kept below "recovered" in the home of a mount, by content. */
-async function recovered(mount: Mounted): Promise<string[]> {
-  const entries = await readdir(mount.home, { recursive: true, withFileTypes: true });
-  const files = entries.filter((entry) => entry.isFile() && `${entry.parentPath}/`.includes("/recovered/"));
-  return Promise.all(files.map((entry) => readFile(join(entry.parentPath, entry.name), "utf8")));
 }
 
 describe("uploads that fail for a moment", () => {
@@ -139,19 +131,19 @@ describe.concurrent("the server is down when a file is closed", () => {
     expect(await serverTree(server, libraryId)).toEqual({ stored: fileOf("stored") });
   });
 
-  // SEMANTICS: "What is not stored when the mount ends is kept in the folder `recovered` of the state directory, and the exit
-  // code is 6."
-  it("still down at unmount: exit code 6, and the file is kept where the message says", async ({
-    expect,
-    onTestFinished,
-  }) => {
-    const { server, mount, worker, file } = await world(testScope(onTestFinished));
+  it("still down at unmount: exit code 6, and the next mount stores it", async ({ expect, onTestFinished }) => {
+    const scope = testScope(onTestFinished);
+    const { server, libraryId, mount, worker, file } = await world(scope);
     server.faults.down();
     expect(UNREACHABLE).toContain(await outcome(worker.writeFile(file("new"), "precious")));
     const exit = await mount.unmount();
     expect(exit.code).toBe(6);
-    expect(await recovered(mount)).toEqual(["precious"]);
-    expect(mount.log()).toContain("recovered");
+    expect(mount.log()).toContain("1 change is not on the server yet; the next mount stores what was left");
+    server.faults.up();
+    const next = await mountLibrary(scope, { server, library: "Work", home: mount.home });
+    expect(String(await worker.readFile(join(next.dir, "new")))).toBe("precious");
+    expect((await next.unmount()).code).toBe(0);
+    expect(await serverText(server, libraryId, "/new")).toBe("precious");
   });
 });
 

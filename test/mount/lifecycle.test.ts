@@ -106,7 +106,7 @@ describe("after a kill -9", () => {
     const again = await mountLibrary(scope, { server, library: "Work", dir: mount.dir, home: mount.home });
     expect(await ok("cat", [join(mount.dir, "file")])).toBe("content");
     expect((await mountEntries()).filter((entry) => entry.mountpoint === mount.dir)).toHaveLength(1);
-    expect(await again.unmount(), again.log()).toEqual({ code: 0, signal: null });
+    expect((await again.unmount()).code).toBe(0);
     expect(await isMountPoint(mount.dir)).toBe(false);
   });
 
@@ -156,9 +156,8 @@ describe("in the background", () => {
     expect((await run("tee", [join(dir, "new")], { input: "precious" })).stderr).toContain("No route to host");
     const result = await seamount(["unmount", dir], { server, home }, { timeoutMs: 110_000 });
     expect(result.code).toBe(6);
-    const kept = /^\s*(\/.*)$/m.exec(result.stderr + result.stdout)?.[1];
-    expect(await ok("grep", ["-rl", "precious", home])).toContain("recovered");
-    expect(kept).toBeDefined();
+    expect(result.stderr).toContain("1 change is not on the server yet; the next mount stores what was left");
+    expect(await ok("grep", ["-rl", "precious", home])).toContain("/spool/");
     await eventually("it is unmounted", async () => !(await isMountPoint(dir)));
   });
 });

@@ -48,8 +48,7 @@ describe("links and special files", () => {
 describe("extended attributes", () => {
   const value = Buffer.from("value").toString("base64");
 
-  // SEMANTICS: "Setting an extended attribute is refused with ENOTSUP, reading one is answered ENODATA, and listing
-  // them gives an empty list."
+  // SEMANTICS: "Setting an extended attribute other than those below is refused with ENOTSUP, and reading one is answered ENODATA."
   it("setfattr is ENOTSUP", async () => {
     const folder = await shared.folder();
     await writeFile(join(folder.dir, "f"), "x");
@@ -59,8 +58,7 @@ describe("extended attributes", () => {
     expect(result.stderr).toContain("Operation not supported");
   });
 
-  // SEMANTICS: "Setting an extended attribute is refused with ENOTSUP, reading one is answered ENODATA, and listing
-  // them gives an empty list."
+  // SEMANTICS: "Setting an extended attribute other than those below is refused with ENOTSUP, and reading one is answered ENODATA."
   it("getfattr of a missing attribute is ENODATA", async () => {
     const folder = await shared.folder();
     await writeFile(join(folder.dir, "f"), "x");
@@ -69,8 +67,8 @@ describe("extended attributes", () => {
     expect(await outcome(shared.worker.call("getxattr", join(folder.dir, "f"), "security.selinux"))).toBe("ENODATA");
   });
 
-  // SEMANTICS: "Setting an extended attribute is refused with ENOTSUP, reading one is answered ENODATA, and listing
-  // them gives an empty list."
+  // SEMANTICS: "They cannot be set or removed (EPERM), and listing attributes gives an empty list, so that no copy of a file takes
+  // them along."
   it("getfattr -d succeeds and shows nothing (listxattr, as backup programs call it)", async () => {
     const folder = await shared.folder();
     await writeFile(join(folder.dir, "f"), "x");

@@ -22,7 +22,9 @@ const shared = useMount({ server: { users }, mount: { args: ["--refresh", "3600"
 const scope = fileScope();
 
 describe("changes of directories", () => {
-  // SEMANTICS: "mkdir, unlink, rmdir and rename have happened on the server when they return."
+  // SEMANTICS: "mkdir, and rename of what is stored, have happened on the server when they return."
+  // SEMANTICS: "With `--commit close` unlink and rmdir wait for the server, and rmdir answers ENOTEMPTY for what somebody else put
+  // there."
   it("a server that takes its time is waited for", async () => {
     const folder = await shared.folder();
     const { worker, server } = shared;
@@ -45,7 +47,8 @@ describe("changes of directories", () => {
     server.faults.clear();
   });
 
-  // SEMANTICS: "rmdir asks the server first and answers ENOTEMPTY while anything is in the directory."
+  // SEMANTICS: "With `--commit close` unlink and rmdir wait for the server, and rmdir answers ENOTEMPTY for what somebody else put
+  // there."
   it("rmdir of what looks empty here is ENOTEMPTY for others' files, and for files that are not stored yet", async () => {
     const folder = await shared.folder();
     const { worker, server, libraryId } = shared;
@@ -69,7 +72,7 @@ describe("changes of directories", () => {
 });
 
 describe("a rename onto an existing file", () => {
-  // SEMANTICS: "A rename onto an existing file stores the source's content as a new version of the target before it removes
+  // SEMANTICS: "A rename of a stored file onto another stores the source's content as a new version of the target before it removes
   // the source."
   it("while the source is about to be removed, the target has its content already", async () => {
     const folder = await shared.folder();

@@ -4,7 +4,9 @@
  */
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import type { MountStatus } from "../../src/control/protocol.ts";
 import { useMount } from "../support/fixture.ts";
+import { seamount } from "../support/mounts.ts";
 import { eventually } from "../support/process.ts";
 import { requires } from "../support/transport.ts";
 import { fileOf, serverMtime } from "../support/trees.ts";
@@ -93,6 +95,7 @@ describe("times", () => {
   });
 
   // SEMANTICS: "A server of version 11 sets the time of an upload itself, and a new mount shows that time."
+  // SEMANTICS: "`seamount status` counts the files whose times will not last."
   it("a server of version 11 goes by its own clock", async () => {
     const folder = await old11.folder();
     const file = join(folder.dir, "f");
@@ -102,6 +105,9 @@ describe("times", () => {
     expect(changesOf(old11)).toEqual([]);
     expect(await mtimeOf(old11, file)).toBe(ns(Y1999));
     expect(serverMtime(old11.server, old11.libraryId, `${folder.path}/f`)).toBe(ITS_DAY);
+    const { server, mount } = old11;
+    const status = await seamount(["status", "--json", mount.dir], { server, home: mount.home });
+    expect((JSON.parse(status.stdout) as MountStatus[])[0]!.timesNotKept).toBeGreaterThan(0);
     await old11.remount();
     expect(await mtimeOf(old11, file)).toBe(ns(ITS_DAY));
   });

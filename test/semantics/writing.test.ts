@@ -1,8 +1,7 @@
 /**
- * docs/SEMANTICS.md, "Writing": when content is on the server, what a program is told when it is not, and what becomes of it then.
- * Conflict copies are quoted in test/mount/remote-changes, the folder "recovered" in test/mount/fault-write.
+ * docs/SEMANTICS.md, "Writing", where the mount was told to wait: `--commit close`, `--fsync server`. What it promises without is in
+ * write-back; conflict copies are quoted in test/mount/remote-changes.
  */
-import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import { startServer, useMount } from "../support/fixture.ts";
@@ -32,7 +31,7 @@ async function openPage() {
 }
 
 describe("a call that stores", () => {
-  // SEMANTICS: "close(2) returns when the server has stored the file, and with an errno when it has not."
+  // SEMANTICS: "With `--commit close` close(2) returns when the server has stored the file, and with an errno when it has not."
   it("close waits for a slow server, and says so when the server does not take the file", async () => {
     const folder = await shared.folder();
     const { worker, server } = shared;
@@ -51,7 +50,8 @@ describe("a call that stores", () => {
     expect(await folder.tree()).toEqual({ f: fileOf("content") });
   });
 
-  // SEMANTICS: "fsync(2) waits for the server as close does."
+  // SEMANTICS: "fsync(2) returns when the content is durable on the local disk, or, with `--fsync server`, when the server has
+  // stored it."
   it("fsync waits for a slow server, and says so when the server does not take the file", async () => {
     const folder = await shared.folder();
     const { worker, server } = shared;
@@ -72,7 +72,7 @@ describe("a call that stores", () => {
     await worker.close(fd);
   });
 
-  // SEMANTICS: "truncate(2) by path has reached the server when it returns."
+  // SEMANTICS: "truncate(2) by path is a write and its close."
   it.each([3, 0, 20])("truncate of ten bytes to %i waits for a slow server", async (size) => {
     const folder = await shared.folder();
     const { worker, server } = shared;
@@ -84,7 +84,7 @@ describe("a call that stores", () => {
 });
 
 describe("a shared memory mapping", () => {
-  // SEMANTICS: "Writing through a shared memory mapping is stored by msync, by close, or when the mapping ends."
+  // SEMANTICS: "Writing through a shared memory mapping is accepted by msync, by close, or when the mapping ends."
   it("msync stores it while the file is open and mapped", async () => {
     const { folder, fd } = await openPage();
     const address = await shared.worker.call<number>("mapShared", fd, 4096);
@@ -96,7 +96,7 @@ describe("a shared memory mapping", () => {
     await shared.worker.close(fd);
   });
 
-  // SEMANTICS: "Writing through a shared memory mapping is stored by msync, by close, or when the mapping ends."
+  // SEMANTICS: "Writing through a shared memory mapping is accepted by msync, by close, or when the mapping ends."
   it("close stores it while the mapping lives on, and the end of the mapping what was written after that", async () => {
     const { folder, fd } = await openPage();
     const address = await shared.worker.call<number>("mapShared", fd, 4096);
@@ -165,28 +165,8 @@ describe("what the server does not take", () => {
     expect(await serverTree(server, id)).toEqual({ kept: fileOf("more than ten bytes, too") });
   });
 
-  // SEMANTICS: "What was never closed, or whose close failed, is lost when seamount is killed with SIGKILL."
-  it("because seamount was killed with SIGKILL is not there in the next mount, which leaves nothing of it lying about", async () => {
-    const scope = testScope();
-    const { server, libraryId } = shared;
-    const folder = await shared.folder();
-    const mount = await mountLibrary(scope, { server, library: "Work" });
-    const worker = new FsWorker(scope);
-    const at = (name: string) => join(mount.dir, folder.path, name);
-    await worker.writeFile(at("closed"), "closed");
-    await worker.pwrite(await worker.open(at("closed"), "O_WRONLY"), "CHANGED", 0);
-    await worker.pwrite(await worker.open(at("new"), "O_WRONLY|O_CREAT"), "never closed", 0);
-    await mount.kill9();
-    const again = await mountLibrary(scope, { server, library: "Work", dir: mount.dir, home: mount.home });
-    expect(await new FsWorker(scope).listdir(join(again.dir, folder.path))).toEqual(["closed"]);
-    expect(await again.unmount()).toEqual({ code: 0, signal: null });
-    expect(await serverTree(server, libraryId, folder.path)).toEqual({ closed: fileOf("closed") });
-    const left = await readdir(mount.home, { recursive: true, withFileTypes: true });
-    expect(left.filter((entry) => entry.isFile() && /spool|recovered/.test(entry.parentPath))).toEqual([]);
-  });
-
-  // SEMANTICS: "A full quota is answered EDQUOT, a lost permission EACCES, a read-only library EROFS, an unreachable server
-  // EHOSTUNREACH or ETIMEDOUT."
+  // SEMANTICS: "A call that waits for the server is told why it refuses: EDQUOT for a full quota, EACCES for a lost permission, EROFS
+  // for a read-only library, EHOSTUNREACH or ETIMEDOUT for a server out of reach."
   it("is answered with the errno of its reason", async () => {
     const scope = testScope();
     const server = await startServer(scope, { users });

@@ -26,6 +26,8 @@ export interface MountSettings {
   /** Whose token; default the test user. */
   readonly email?: string;
   readonly token?: string;
+  /** As `seamount mount` has it when it is told nothing: close and fsync do not wait for the server. */
+  readonly background?: boolean;
   /** Further arguments of `seamount mount`. */
   readonly args?: readonly string[];
   /** Run as this user and group (only root can). */
@@ -103,9 +105,14 @@ export function seamount(
 }
 
 /** What `seamount` is told to mount a folder, over the transport of the project. */
-export function mountArguments(dir: string, settings: Pick<MountSettings, "library" | "args"> = {}): string[] {
+export function mountArguments(
+  dir: string,
+  settings: Pick<MountSettings, "library" | "args" | "background"> = {},
+): string[] {
   const library = settings.library === undefined ? [] : ["--library", settings.library];
-  return ["mount", dir, ...transportArguments(), ...library, ...(settings.args ?? [])];
+  // Most tests ask the server right after a close. Flags among the arguments win over these words.
+  const waits = settings.background === true ? [] : ["-o", "commit=close,fsync=server"];
+  return ["mount", dir, ...transportArguments(), ...waits, ...library, ...(settings.args ?? [])];
 }
 
 class ForegroundMount implements Mounted {

@@ -37,8 +37,8 @@ describe("help", () => {
   it("goes to stdout, names every command and the exit codes, and is no failure", async () => {
     const { code, stdout, stderr } = await seamount(["--help"]);
     expect([code, stderr]).toEqual([0, ""]);
-    for (const word of ["login", "mount", "unmount", "libraries", "logout", "dev-server", "Exit codes"])
-      expect(stdout).toContain(word);
+    const commands = ["login", "mount", "unmount", "status", "queue", "sync", "libraries", "logout", "dev-server"];
+    for (const word of [...commands, "Exit codes"]) expect(stdout).toContain(word);
   });
 
   it("of mount has examples and every flag", async () => {
@@ -55,7 +55,10 @@ describe("help", () => {
 
 describe("wrong usage is exit code 2 and one sentence on stderr", () => {
   it.each([
-    [[], "Say what to do: login, mount, unmount, libraries, logout, dev-server. See `seamount --help`."],
+    [
+      [],
+      "Say what to do: login, mount, unmount, status, queue, sync, libraries, logout, dev-server. See `seamount --help`.",
+    ],
     [["moun"], "Did you mean mount? See `seamount --help`."],
     [["mount"], "An argument is missing. See `seamount mount --help`."],
     [["mount", "/tmp", "extra"], "Unknown argument: extra. See `seamount mount --help`."],
@@ -63,6 +66,9 @@ describe("wrong usage is exit code 2 and one sentence on stderr", () => {
     [["mount", "/tmp", "--library", "a", "--library", "b"], "--library was given more than once."],
     [["login", "https://me:hunter2@x.org"], "The server address must not contain a user name or a password."],
     [["login", "x.org", "--password-stdin"], "--password-stdin needs --username NAME."],
+    [["queue"], "Say what to do: ls, show, retry, hold, release, discard, export. See `seamount queue --help`."],
+    [["queue", "discard"], "An argument is missing. See `seamount queue --help`."],
+    [["sync", "--timeout", "soon"], '--timeout "soon" is not a number of seconds.'],
     [["dev-server", "--user", "somebody"], '--user "somebody" is not an e-mail address.'],
   ])("%j", async (args, sentence) => {
     expect(await seamount(args)).toEqual({ code: 2, stdout: "", stderr: `seamount: ${sentence}\n` });

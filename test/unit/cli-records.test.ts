@@ -2,6 +2,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import {
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -14,7 +15,8 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { findRecord, isAlive, takeUnstored, waitForEnd, writeRecord } from "../../src/cli/mount-record.ts";
+import { reportEnd } from "../../src/cli/mount-end.ts";
+import { findRecord, isAlive, listRecords, takeEnd, waitForEnd, writeRecord } from "../../src/cli/mount-record.ts";
 import { canonicalMountpoint } from "../../src/cli/mountpoint.ts";
 
 let root: string;
@@ -47,18 +49,56 @@ describe("mount records", () => {
   });
 
   it("is gone after a mount that stored everything", () => {
-    writeRecord("/mnt/a").finish([]);
+    writeRecord("/mnt/a").finish({ unstored: [], pending: 0 });
     expect(readdirSync(folder)).toEqual([]);
-    expect(takeUnstored("/mnt/a")).toEqual([]);
+    expect(takeEnd("/mnt/a")).toEqual({ unstored: [] });
   });
 
-  it("tells once, after the process has ended, what could not be stored", () => {
-    writeRecord("/mnt/a").finish(["/docs/a.txt"]);
-    expect(takeUnstored("/mnt/a")).toEqual([]);
+  it.each([{ unstored: ["/docs/a.txt"] }, { unstored: [], pending: 3 }])(
+    "tells once, after the process has ended, what is not stored: %j",
+    (end) => {
+      writeRecord("/mnt/a").finish(end);
+      expect(takeEnd("/mnt/a")).toEqual({ unstored: [] });
+      forge({ ticks: "1" });
+      expect(findRecord("/mnt/a")).toBeUndefined();
+      expect(takeEnd("/mnt/a")).toEqual(end);
+      expect(takeEnd("/mnt/a")).toEqual({ unstored: [] });
+    },
+  );
+
+  it("of a process that died without a word is told from one that stored everything", () => {
+    writeRecord("/mnt/a");
     forge({ ticks: "1" });
-    expect(findRecord("/mnt/a")).toBeUndefined();
-    expect(takeUnstored("/mnt/a")).toEqual(["/docs/a.txt"]);
-    expect(takeUnstored("/mnt/a")).toEqual([]);
+    expect(takeEnd("/mnt/a")).toBe(undefined);
+    expect(takeEnd("/mnt/a")).toEqual({ unstored: [] });
+  });
+
+  it("of all running mounts are listed by mount point, each once, without what is no record", () => {
+    writeRecord("/mnt/b");
+    writeRecord("/mnt/a", "/run/a.sock");
+    writeRecord("/mnt/b", "/run/b.sock");
+    writeRecord("/mnt/c").finish({ unstored: [], pending: 1 });
+    writeFileSync(join(folder, "x.json"), "{");
+    writeFileSync(join(folder, "y.sock"), "");
+    expect(listRecords().map(({ mountpoint, socket }) => [mountpoint, socket])).toEqual([
+      ["/mnt/a", "/run/a.sock"],
+      ["/mnt/b", "/run/b.sock"],
+    ]);
+  });
+
+  it("there are none without the folder", () => {
+    expect(listRecords()).toEqual([]);
+  });
+
+  it("of a killed process takes its socket along when it goes", () => {
+    const socket = join(root, "left.sock");
+    for (const find of [() => findRecord("/mnt/a"), () => listRecords(), () => writeRecord("/mnt/a")]) {
+      writeFileSync(socket, "");
+      writeRecord("/mnt/a", socket);
+      forge({ ticks: "1" });
+      find();
+      expect(existsSync(socket)).toBe(false);
+    }
   });
 
   it("of a process that is gone is ignored and removed", () => {
@@ -84,7 +124,7 @@ describe("mount records", () => {
   it("of a later mount on the same place is left alone", () => {
     const first = writeRecord("/mnt/a");
     forge({ pid: 1 });
-    first.finish([]);
+    first.finish({ unstored: [] });
     expect(readdirSync(folder)).toHaveLength(1);
   });
 
@@ -97,6 +137,31 @@ describe("mount records", () => {
     await waitForEnd(record, () => {});
     expect(isAlive(record)).toBe(false);
     if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
+  });
+});
+
+describe("the end of a mount", () => {
+  const report = (end: Parameters<typeof reportEnd>[0]) => {
+    const lines: string[] = [];
+    return { code: reportEnd(end, "/mnt/a", (line) => lines.push(line)), lines };
+  };
+
+  it("without anything left is exit code 0 and no word", () => {
+    expect(report({ unstored: [], pending: 0 })).toEqual({ code: 0, lines: [] });
+  });
+
+  it("that leaves changes for the next mount says so and is exit code 6", () => {
+    expect(report({ unstored: [], pending: 2 })).toEqual({
+      code: 6,
+      lines: ["/mnt/a is unmounted, but 2 changes are not on the server yet; the next mount stores what was left."],
+    });
+  });
+
+  it("names the files that were kept here", () => {
+    expect(report({ unstored: ["/kept/a"] })).toEqual({
+      code: 6,
+      lines: ["/mnt/a is unmounted, but the server did not take 1 file. What was written is kept here:", "  /kept/a"],
+    });
   });
 });
 

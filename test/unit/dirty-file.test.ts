@@ -1,135 +1,304 @@
-import { mkdtemp, readdir, readFile, rm, stat } from "node:fs/promises";
-import { tmpdir } from "node:os";
+/** Content that is being written: over a base, over sealed content, through failing disks; and the spool that holds it. */
+import { readdir, stat, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import fc from "fast-check";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { silentLogger } from "../../src/observe/log.ts";
-import { DirtyFile } from "../../src/writeback/dirty-file.ts";
-import { Spool } from "../../src/writeback/spool.ts";
+import { describe, expect, it } from "vitest";
+import { type Base, DirtyFile, type Tracker } from "../../src/writeback/dirty-file.ts";
+import type { SpoolFile } from "../../src/writeback/spool.ts";
+import { bytesOf, collect, folder, Model, spool, useWriteback } from "./writeback-stage.ts";
 
-let stateDir: string;
-let spool: Spool;
-
-beforeEach(async () => {
-  stateDir = await mkdtemp(join(tmpdir(), "seamount-unit-"));
-  spool = await Spool.open(stateDir, silentLogger());
-});
-afterEach(async () => {
-  await spool.close();
-  await rm(stateDir, { recursive: true, force: true });
-});
+useWriteback();
 
 const SPACE = 400;
 const command = fc.oneof(
-  fc.record({ op: fc.constant("write" as const), at: fc.nat(SPACE), data: fc.uint8Array({ maxLength: 60 }) }),
-  fc.record({ op: fc.constant("truncate" as const), size: fc.nat(SPACE) }),
-  fc.record({ op: fc.constant("read" as const), at: fc.nat(SPACE), length: fc.nat(SPACE) }),
-  fc.record({ op: fc.constant("commit" as const) }),
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      op: fc.constant("write" as const),
+      at: fc.nat(SPACE),
+      data: fc.uint8Array({ maxLength: 60 }),
+    }),
+  },
+  { weight: 3, arbitrary: fc.record({ op: fc.constant("truncate" as const), size: fc.nat(SPACE) }) },
+  { weight: 2, arbitrary: fc.record({ op: fc.constant("read" as const), at: fc.nat(SPACE), length: fc.nat(SPACE) }) },
+  { weight: 2, arbitrary: fc.record({ op: fc.constantFrom("seal" as const, "detach" as const, "store" as const) }) },
 );
 
-async function collect(content: { open(): AsyncIterable<Uint8Array> }): Promise<Buffer> {
-  const parts: Uint8Array[] = [];
-  for await (const part of content.open()) parts.push(part);
-  return Buffer.concat(parts);
+const baseOf = (content: Uint8Array): Base => ({
+  size: content.length,
+  read: async (start, end) => [content.slice(start, end)],
+});
+const made = async (base?: Base) => new DirtyFile({ id: 1, file: await spool.create(), base });
+const fork = async (under: DirtyFile, tracker?: Tracker) =>
+  new DirtyFile({ id: 2, file: await spool.create(), under, tracker });
+const text = async (dirty: DirtyFile) => String(await bytesOf(dirty));
+const put = (dirty: DirtyFile, at: number, data: string) => dirty.write(at, Buffer.from(data));
+
+async function sealed(content: string, base?: Base): Promise<DirtyFile> {
+  const dirty = await made(base);
+  await put(dirty, 0, content);
+  await dirty.seal();
+  return dirty;
+}
+
+/** The file on a disk that has no room for what is asked of it, as long as `isFull` says so. */
+async function onFullDisk(call: "write" | "datasync" | "truncate", isFull: () => boolean): Promise<SpoolFile> {
+  const real = await spool.create();
+  const use = real.use.bind(real);
+  const full = () => Promise.reject(Object.assign(new Error("no space left"), { code: "ENOSPC" }));
+  real.use = (work) =>
+    use((handle) =>
+      work(
+        new Proxy(handle, {
+          get: (target, key) => {
+            if (key === call && isFull()) return full;
+            const value: unknown = Reflect.get(target, key);
+            return typeof value === "function" ? value.bind(target) : value;
+          },
+        }),
+      ),
+    );
+  return real;
 }
 
 describe("DirtyFile", () => {
-  it("reads and commits as a plain byte array would after any writes and truncates over any base", async () => {
+  it("reads and is stored as a plain byte array would be, through any writes, truncates, seals and forks over any base", async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.uint8Array({ maxLength: 200 }),
         fc.array(command, { maxLength: 25 }),
         async (base, commands) => {
-          const dirty = await DirtyFile.create(spool, {
-            size: base.length,
-            read: async (start, end) => [base.slice(start, end)],
-          });
-          let model = Buffer.from(base);
-          const grow = (size: number) => {
-            if (size > model.length) model = Buffer.concat([model, Buffer.alloc(size - model.length)]);
+          let dirty = await made(baseOf(base));
+          const model = new Model(base);
+          const accepted: { content: DirtyFile; bytes: Buffer }[] = [];
+          const writable = async () => {
+            if (dirty.isSealed) dirty = await fork(dirty);
+            return dirty;
           };
           for (const c of commands) {
             if (c.op === "write") {
-              await dirty.write(c.at, c.data);
-              if (c.data.length > 0) {
-                grow(c.at + c.data.length);
-                model.set(c.data, c.at);
-              }
+              await (await writable()).write(c.at, c.data);
+              model.write(c.at, c.data);
             } else if (c.op === "truncate") {
-              await dirty.truncate(c.size);
-              grow(c.size);
-              model = Buffer.from(model.subarray(0, c.size));
+              await (await writable()).truncate(c.size);
+              model.truncate(c.size);
             } else if (c.op === "read") {
               const got = Buffer.concat(await dirty.read(c.at, c.at + c.length));
-              expect(got.equals(model.subarray(c.at, c.at + c.length))).toBe(true);
-            } else {
-              const stored = await dirty.commit(async (content) => {
-                expect(content.size).toBe(model.length);
-                return collect(content);
-              });
-              expect(stored.equals(model)).toBe(true);
+              expect(got.equals(model.bytes.subarray(c.at, c.at + c.length))).toBe(true);
+            } else if (c.op === "detach") await dirty.detach();
+            else if (c.op === "seal" && !dirty.isSealed) {
+              await dirty.seal();
+              dirty.retain();
+              accepted.push({ content: dirty, bytes: Buffer.from(model.bytes) });
+            } else if (c.op === "store") {
+              const oldest = accepted.shift();
+              if (oldest === undefined) continue;
+              expect((await collect(await oldest.content.content())).equals(oldest.bytes)).toBe(true);
+              await oldest.content.release();
             }
-            expect(dirty.size).toBe(model.length);
+            expect(dirty.size).toBe(model.bytes.length);
           }
-          expect((await dirty.commit(collect)).equals(model)).toBe(true);
-          await dirty.discard();
+          expect((await bytesOf(dirty)).equals(model.bytes)).toBe(true);
+          for (const { content, bytes } of accepted) {
+            expect((await bytesOf(content)).equals(bytes)).toBe(true);
+            await content.release();
+          }
+          await dirty.release();
         },
       ),
-      { numRuns: 60 },
+      { numRuns: 80 },
     );
-    expect(await readdir(join(stateDir, "spool", (await readdir(join(stateDir, "spool")))[0]!))).toEqual([]);
+    expect(await readdir(join(folder, "spool"))).toEqual([]);
   });
 
   it("content can be opened again for a retry and is the same", async () => {
-    const dirty = await DirtyFile.create(spool);
-    await dirty.write(0, Buffer.from("hello"));
-    const both = await dirty.commit(async (content) => [await collect(content), await collect(content)]);
-    expect(both.map(String)).toEqual(["hello", "hello"]);
-    await dirty.discard();
+    const content = await (await sealed("hello")).content();
+    expect([await collect(content), await collect(content)].map(String)).toEqual(["hello", "hello"]);
   });
 
-  it("a writer waits while a commit reads the content", async () => {
-    const dirty = await DirtyFile.create(spool);
-    await dirty.write(0, Buffer.from("one"));
-    let write: Promise<void> | undefined;
-    const stored = await dirty.commit(async (content) => {
-      write = dirty.write(0, Buffer.from("two"));
-      return collect(content);
-    });
-    await write;
-    expect(String(stored)).toBe("one");
-    expect(String(Buffer.concat(await dirty.read(0, 3)))).toBe("two");
-    await dirty.discard();
+  it("takes no write and no truncate once it is sealed", async () => {
+    const dirty = await sealed("one");
+    expect([await put(dirty, 0, "two"), await dirty.truncate(0)]).toEqual([false, false]);
+    expect(await text(dirty)).toBe("one");
   });
 
-  it("a recovered file holds the whole content, 0600, outside the spool", async () => {
-    const dirty = await DirtyFile.create(spool, {
-      size: 4,
-      read: async (s, e) => [Buffer.from("base").subarray(s, e)],
-    });
-    await dirty.write(6, Buffer.from("tail"));
-    const place = await dirty.recover("a/b\nname.txt");
-    expect(String(await readFile(place))).toBe("base\0\0tail");
-    expect((await stat(place)).mode & 0o777).toBe(0o600);
-    expect(place.startsWith(join(stateDir, "recovered"))).toBe(true);
+  it("a write that comes while it is sealed is in it, or is refused", async () => {
+    const dirty = await made();
+    await put(dirty, 0, "one");
+    const [, taken] = await Promise.all([dirty.seal(), put(dirty, 0, "two")]);
+    expect(await text(dirty)).toBe(taken ? "two" : "one");
   });
 
-  it("the spool folder is 0700, its files 0600, and a dead process's spool is removed at the next start", async () => {
-    const dirty = await DirtyFile.create(spool);
-    const [mine] = await readdir(join(stateDir, "spool"));
-    const folder = join(stateDir, "spool", mine!);
-    expect((await stat(folder)).mode & 0o777).toBe(0o700);
-    const [name] = await readdir(folder);
-    expect((await stat(join(folder, name!))).mode & 0o777).toBe(0o600);
-    const { mkdir, writeFile } = await import("node:fs/promises");
-    const dead = join(stateDir, "spool", `${2 ** 22 + 1}-dead`);
-    await mkdir(dead);
-    await writeFile(join(dead, "x"), "x");
-    const second = await Spool.open(stateDir, silentLogger());
-    const left = await readdir(join(stateDir, "spool"));
-    expect(left).toContain(mine);
-    expect(left).not.toContain(`${2 ** 22 + 1}-dead`);
-    await second.close();
-    await dirty.discard();
+  it("is not stored before it is sealed", async () => {
+    await expect((await made()).content()).rejects.toThrow("only sealed content");
+  });
+
+  it("what is forked from it shows its content until it is written over, and leaves it as it is", async () => {
+    const under = await sealed("0123456789");
+    const over = await fork(under);
+    under.retain();
+    expect(await text(over)).toBe("0123456789");
+    await put(over, 3, "abc");
+    expect([await text(over), await text(under)]).toEqual(["012abc6789", "0123456789"]);
+  });
+
+  it("a fork that was made shorter and longer again has zeros where the content under it had bytes", async () => {
+    const over = await fork(await sealed("0123456789"));
+    await over.truncate(4);
+    await over.truncate(8);
+    expect(await text(over)).toBe("0123\0\0\0\0");
+    await over.seal();
+    expect(String(await collect(await over.content()))).toBe("0123\0\0\0\0");
+  });
+
+  it("a fork shows zeros where the content under it was made longer, not the base version's bytes", async () => {
+    const under = await made(baseOf(Buffer.from("base version")));
+    await under.truncate(4);
+    await under.truncate(12);
+    await under.seal();
+    const over = await fork(under);
+    await put(over, 6, "x");
+    const before = await text(over);
+    await over.detach();
+    expect([before, await text(over)]).toEqual(["base\0\0x\0\0\0\0\0", "base\0\0x\0\0\0\0\0"]);
+  });
+
+  it("a sealed fork needs nothing of the content under it but ranges of the base version", async () => {
+    const under = await made(baseOf(Buffer.from("0123456789")));
+    await put(under, 2, "ab");
+    await under.seal();
+    const over = await fork(under);
+    await put(over, 6, "cd");
+    await over.seal();
+    expect(await readdir(join(folder, "spool"))).toEqual([over.spoolName]);
+    expect(over.gaps).toEqual([
+      { start: 0, end: 2 },
+      { start: 4, end: 6 },
+      { start: 8, end: 10 },
+    ]);
+    expect(String(await collect(await over.content()))).toBe("01ab45cd89");
+    expect(over.needsBase).toBe(false);
+  });
+
+  it("a detached fork can still be written, and reads on when the content under it is gone", async () => {
+    const under = await sealed("0123456789");
+    const over = await fork(under);
+    await put(over, 0, "ab");
+    await over.detach();
+    expect(await readdir(join(folder, "spool"))).toEqual([over.spoolName]);
+    await put(over, 9, "cd");
+    expect(await text(over)).toBe("ab2345678cd");
+  });
+
+  it("tells its tracker of every range that it takes over from the content under it, zeros included", async () => {
+    const under = await made(baseOf(Buffer.from("01234567")));
+    await under.truncate(2);
+    await under.truncate(10);
+    await put(under, 4, "ab");
+    await under.seal();
+    const told: [number, number][] = [];
+    const over = await fork(under, { wrote: (start, end) => told.push([start, end]), truncated: () => {} });
+    await over.detach();
+    const covered = Array.from({ length: 10 }, (_, at) => told.some(([start, end]) => start <= at && at < end));
+    expect(covered).toEqual([false, false, ...Array.from({ length: 8 }, () => true)]);
+  });
+
+  it("the spool file goes with the last who needs it", async () => {
+    const dirty = await sealed("x");
+    dirty.retain();
+    await dirty.release();
+    expect([await readdir(join(folder, "spool")), await text(dirty)]).toEqual([[dirty.spoolName], "x"]);
+    await dirty.release();
+    expect(await readdir(join(folder, "spool"))).toEqual([]);
+    await expect(dirty.read(0, 1)).rejects.toThrow("closed");
+  });
+
+  it("the spool file of sealed content stays as long as a fork needs it", async () => {
+    const under = await sealed("x");
+    const over = await fork(under);
+    expect(await text(over)).toBe("x");
+    await over.release();
+    expect(await readdir(join(folder, "spool"))).toEqual([]);
+  });
+
+  it("hidden content leaves nothing after a crash and can be read and written on", async () => {
+    const dirty = await made();
+    await put(dirty, 0, "before");
+    await dirty.hide();
+    await put(dirty, 0, "AFTER");
+    expect([await readdir(join(folder, "spool")), await text(dirty)]).toEqual([[], "AFTERe"]);
+    await dirty.release();
+  });
+
+  it("hidden sealed content can be read on", async () => {
+    const dirty = await sealed("x");
+    await dirty.hide();
+    expect(await text(dirty)).toBe("x");
+    await dirty.release();
+  });
+
+  it.each(["datasync", "truncate"] as const)(
+    "a disk that fails at %s leaves it unsealed, to be sealed later",
+    async (call) => {
+      let isFull = true;
+      const dirty = new DirtyFile({ id: 1, file: await onFullDisk(call, () => isFull) });
+      await put(dirty, 0, "one");
+      await expect(dirty.seal()).rejects.toMatchObject({ code: "ENOSPC" });
+      expect([dirty.isSealed, await put(dirty, 3, "two")]).toEqual([false, true]);
+      isFull = false;
+      await dirty.seal();
+      expect(String(await collect(await dirty.content()))).toBe("onetwo");
+    },
+  );
+
+  it("a disk that is full when a fork is sealed leaves it as it was, and the content under it in place", async () => {
+    let isFull = false;
+    const under = await sealed("0123456789");
+    const dirty = new DirtyFile({ id: 2, file: await onFullDisk("write", () => isFull), under });
+    await put(dirty, 0, "ab");
+    isFull = true;
+    await expect(dirty.seal()).rejects.toMatchObject({ code: "ENOSPC" });
+    expect([dirty.isSealed, await text(dirty)]).toEqual([false, "ab23456789"]);
+    isFull = false;
+    await dirty.seal();
+    expect(String(await collect(await dirty.content()))).toBe("ab23456789");
+  });
+
+  it("a base version that cannot be read fails the upload, not the content", async () => {
+    let isGone = true;
+    const read = async () => {
+      if (isGone) throw new Error("gone");
+      return [Buffer.from("34")];
+    };
+    const dirty = await made({ size: 5, read });
+    await put(dirty, 0, "abc");
+    await dirty.seal();
+    await expect(dirty.content()).rejects.toThrow("gone");
+    isGone = false;
+    expect(String(await collect(await dirty.content()))).toBe("abc34");
+  });
+});
+
+describe("the spool", () => {
+  it("is a folder of 0700, with files of 0600", async () => {
+    const dirty = await made();
+    expect((await stat(join(folder, "spool"))).mode & 0o777).toBe(0o700);
+    expect((await stat(spool.pathOf(dirty.spoolName))).mode & 0o777).toBe(0o600);
+  });
+
+  it("holds no descriptor for a file that rests, and opens it again when it is used", async () => {
+    const before = (await readdir("/proc/self/fd")).length;
+    const many = await Promise.all(Array.from({ length: 30 }, () => sealed("x")));
+    await expect.poll(async () => (await readdir("/proc/self/fd")).length).toBeLessThan(before + 10);
+    expect(await Promise.all(many.map(text))).toEqual(many.map(() => "x"));
+  });
+
+  it("fails with the disk's error when a resting file is gone, and serves it when it is back", async () => {
+    const dirty = await sealed("x");
+    const { writeFile } = await import("node:fs/promises");
+    await expect.poll(async () => unlink(spool.pathOf(dirty.spoolName)).then(() => true)).toBe(true);
+    await expect(text(dirty)).rejects.toMatchObject({ code: "ENOENT" });
+    await writeFile(spool.pathOf(dirty.spoolName), "y");
+    expect(await text(dirty)).toBe("y");
   });
 });

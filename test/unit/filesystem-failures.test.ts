@@ -1,16 +1,16 @@
 /** The filesystem when an operation fails half-way: nothing is lost, and nothing wrong is shown or stored. */
 
-import { readFile, writeFile } from "node:fs/promises";
-import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import {
   account,
   cat,
   close,
+  crash,
   create,
   DENIED,
   dirtyOver,
+  drain,
   fs,
   id,
   interruptedStore,
@@ -20,13 +20,12 @@ import {
   OWNER,
   open,
   rename,
+  restart,
   save,
   server,
   signal,
-  spool,
   spoolFiles,
   stale,
-  stateDir,
   stored,
   useFileSystem,
   within,
@@ -97,10 +96,9 @@ describe("an operation that fails half-way", () => {
       return real.write(data, from, Math.min(length, most), at);
     }, "basedata");
     const parts: Uint8Array[] = [];
-    await dirty.commit(async (content) => {
-      for await (const part of content.open()) parts.push(part);
-    });
-    await dirty.discard();
+    await dirty.seal();
+    for await (const part of (await dirty.content()).open()) parts.push(part);
+    await dirty.release();
     expect(Buffer.concat(parts).toString()).toBe("basedata");
   });
 
@@ -113,7 +111,7 @@ describe("an operation that fails half-way", () => {
     await expect(dirty.write(4, Buffer.from("12345678"))).rejects.toThrow("disk full");
     await dirty.truncate(16);
     const content = Buffer.concat(await dirty.read(0, 16));
-    await dirty.discard();
+    await dirty.release();
     expect(content.equals(Buffer.alloc(16))).toBe(true);
   });
 });
@@ -142,29 +140,24 @@ describe("a file that could not be stored", () => {
     expect([names(), await stored("/a"), await spoolFiles()]).toEqual([["a"], "new", []]);
   });
 
-  it("and cannot be moved to `recovered` is named where it is", async () => {
-    await writeFile(join(stateDir, "recovered"), "in the way");
+  it("is in the journal for the next mount, which stores it", async () => {
     const { fh } = await create("a", "precious");
     server.faults.fail("upload", 403, { times: Number.POSITIVE_INFINITY, ...DENIED });
     await expect(close(fh)).rejects.toThrow();
-    const [place] = await fs.drain(signal);
-    expect(await readFile(place!, "utf8")).toBe("precious");
-  });
-
-  it("is named where it is, also when there are many of them", async () => {
-    await writeFile(join(stateDir, "recovered"), "in the way");
-    const files = await Promise.all(Array.from({ length: 50 }, () => spool.create()));
-    await Promise.all(files.map(({ handle }, number) => handle.write(`precious ${number}`)));
-    const places = await Promise.all(files.map((file) => spool.recover(file, "a")));
-    const contents = await Promise.all(places.map((place) => readFile(place, "utf8").catch(() => "not there")));
-    expect(contents).toEqual(files.map((_, number) => `precious ${number}`));
+    server.faults.clear();
+    server.faults.fail("upload", 403, DENIED);
+    await crash();
+    expect(await cat("/a")).toBe("precious");
+    expect((await drain()).length).toBe(0);
+    await restart(50);
+    expect([names(), await stored("/a")]).toEqual([["a"], "precious"]);
   });
 
   it("because its program was interrupted is stored at the end of the mount", async () => {
     const { fh } = await create("a", "precious");
     await interruptedStore(fh, "a");
     await fs.release(fh);
-    expect([await fs.drain(signal), names()]).toEqual([[], ["a"]]);
+    expect([await drain(), names()]).toEqual([[], ["a"]]);
   });
 
   it("because its upload hangs does not make the end of the mount wait for it", async () => {
@@ -172,10 +165,10 @@ describe("a file that could not be stored", () => {
     server.faults.hang("upload", { times: Number.POSITIVE_INFINITY });
     const released = fs.release(fh);
     await sleep(100);
-    const draining = fs.drain(AbortSignal.timeout(200));
+    const draining = drain(200);
     const kept = await within(5000, draining);
     await account.close();
     await Promise.allSettled([released, draining]);
-    expect(kept).toEqual([expect.stringContaining("recovered")]);
+    expect(kept).toMatchObject([{ path: "/a" }]);
   });
 });

@@ -2,20 +2,22 @@
  * A filesystem over the real client and the development server, without a kernel, and short names for what tests do with it.
  * Call useFileSystem() at the top of a test file: every test then has a server, a library "Docs" and a state folder of its own.
  */
-import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { type FileHandle, mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, expect } from "vitest";
+import { type Assembled, assemble } from "../../src/assemble.ts";
 import { createDevServer, type DevServer } from "../../src/devserver/index.ts";
-import { buildFileSystem } from "../../src/mount.ts";
 import { silentLogger } from "../../src/observe/log.ts";
 import { Account } from "../../src/seafile/account.ts";
 import type { Library } from "../../src/seafile/library.ts";
+import type { WritePolicy } from "../../src/vfs/file-commits.ts";
 import type { FileSystem } from "../../src/vfs/filesystem.ts";
 import type { Inode } from "../../src/vfs/inode.ts";
+import { openWriteState, type WriteState } from "../../src/write-state.ts";
 import { DirtyFile } from "../../src/writeback/dirty-file.ts";
-import { Spool, type SpoolFile } from "../../src/writeback/spool.ts";
+import type { SpoolFile } from "../../src/writeback/spool.ts";
 
 export const OWNER = "test@example.com";
 export const O_RDONLY = 0;
@@ -27,41 +29,67 @@ export const signal = new AbortController().signal;
 
 export let server: DevServer;
 export let account: Account;
-export let spool: Spool;
+export let state: WriteState;
 export let stateDir: string;
 export let id: string;
 export let library: Library;
 export let fs: FileSystem;
+export let assembled: Assembled;
+let policy: WritePolicy;
 
-export function useFileSystem(): void {
+/** Without a policy close and fsync wait for the server. */
+export function useFileSystem(own: Partial<WritePolicy> = {}): void {
   beforeEach(async () => {
     server = await createDevServer({ compat: 12 });
     id = server.store.createLibrary(OWNER, "Docs");
     stateDir = await mkdtemp(join(tmpdir(), "seamount-unit-"));
     account = new Account({ server: server.url, token: server.token(OWNER), log: silentLogger() });
     library = account.library((await account.libraries()).find((candidate) => candidate.id === id)!);
-    spool = await Spool.open(stateDir, silentLogger());
-    fs = build(50);
+    policy = { commit: "close", fsync: "server", delayMs: 50, onConflict: "copy", ...own };
+    await begin(50);
   });
 
   afterEach(async () => {
     server.faults.clear();
-    await fs.drain(AbortSignal.timeout(3000)).catch(() => {});
-    await spool.close();
+    await end();
     await account.close();
     await server.close();
     await rm(stateDir, { recursive: true, force: true });
   });
 }
 
-/** Forgets all that was listed; listings then last as long as told. */
-export function restart(refreshMs: number): void {
-  fs = build(refreshMs);
+/** Ends the mount and begins another on the same state: listings last as long as told, what was left is taken up. */
+export async function restart(refreshMs: number): Promise<void> {
+  await end();
+  await begin(refreshMs);
 }
 
-function build(refreshMs: number): FileSystem {
+/** As a crash would have it: nothing is drained, the journal stays as it is, and nothing that was known of the server is. */
+export async function crash(): Promise<void> {
+  assembled.committer.stop();
+  await state.close();
+  const { info } = library;
+  await account.close();
+  account = new Account({ server: server.url, token: server.token(OWNER), log: silentLogger() });
+  library = account.library(info);
+  await begin(50);
+}
+
+/** What is left when the mount ends. */
+export const drain = (ms = 3000) => assembled.outbox.drain(AbortSignal.timeout(ms));
+
+async function begin(refreshMs: number): Promise<void> {
   const log = silentLogger();
-  return buildFileSystem({ account, library, path: "/", spool, cacheSize: 2 ** 24, user: OWNER, refreshMs, log });
+  const folders = { folder: stateDir, spool: join(stateDir, "spool"), recovered: join(stateDir, "recovered") };
+  state = await openWriteState(folders, log);
+  assembled = assemble({ account, library, path: "/", state, policy, cacheSize: 2 ** 24, user: OWNER, refreshMs, log });
+  fs = assembled.fileSystem;
+  await assembled.revive(state.pending, (wanted) => (wanted === library.id ? library : undefined));
+}
+
+async function end(): Promise<void> {
+  await drain().catch(() => {});
+  await state.close();
 }
 
 /** Until listings of 50 ms are asked for again. */
@@ -129,30 +157,36 @@ export async function interruptedStore(fh: number, name: string, content?: strin
   if (content !== undefined) await server.store.writeFile(id, `/${name}`, content);
 }
 
-export async function spoolFiles(): Promise<readonly string[]> {
-  const [own] = await readdir(join(stateDir, "spool"));
-  return readdir(join(stateDir, "spool", own!));
-}
+export const spoolFiles = () => readdir(join(stateDir, "spool"));
 
 /** A dirty file over a spool whose disk writes as `write` does. */
 export async function dirtyOver(
-  writes: (real: SpoolFile["handle"], data: Uint8Array, from: number, length: number, at: number) => Promise<unknown>,
+  writes: (real: FileHandle, data: Uint8Array, from: number, length: number, at: number) => Promise<unknown>,
   base?: string,
 ): Promise<DirtyFile> {
-  const file = await spool.create();
-  const handle = new Proxy(file.handle, {
+  const real = await state.spool.create();
+  const proxied = (handle: FileHandle) =>
+    new Proxy(handle, {
+      get: (target, key) => {
+        if (key === "write")
+          return (data: Uint8Array, from: number, length: number, at: number) => writes(target, data, from, length, at);
+        const value: unknown = Reflect.get(target, key);
+        return typeof value === "function" ? value.bind(target) : value;
+      },
+    });
+  const file = new Proxy(real, {
     get: (target, key) => {
-      if (key === "write")
-        return (data: Uint8Array, from: number, length: number, at: number) => writes(target, data, from, length, at);
-      const value: unknown = Reflect.get(target, key);
+      if (key === "use")
+        return (work: (handle: FileHandle) => unknown) => target.use(async (handle) => work(proxied(handle)));
+      const value: unknown = Reflect.get(target, key, target);
       return typeof value === "function" ? value.bind(target) : value;
     },
-  });
-  const disk = { create: async () => ({ path: file.path, handle }), discard: (it: SpoolFile) => spool.discard(it) };
+  }) as SpoolFile;
   const content = Buffer.from(base ?? "");
-  return DirtyFile.create(disk as unknown as Spool, {
-    size: content.length,
-    read: async (start, end) => [content.subarray(start, end)],
+  return new DirtyFile({
+    id: 1,
+    file,
+    base: { size: content.length, read: async (start, end) => [content.subarray(start, end)] },
   });
 }
 

@@ -75,7 +75,7 @@ describe("what somebody else does meanwhile", () => {
   });
 
   it("a rename onto a name that somebody made a moment ago replaces it", async () => {
-    restart(60_000);
+    await restart(60_000);
     await save("tmp", "new");
     await lookup("/tmp");
     await server.store.writeFile(id, "/doc", "theirs");
@@ -111,7 +111,7 @@ describe("what somebody else does meanwhile", () => {
   });
 
   it("a touch of a file that somebody else changed a moment ago leaves it readable", async () => {
-    restart(300);
+    await restart(300);
     await server.store.writeFile(id, "/a", "first");
     const { ino } = await lookup("/a");
     await server.store.writeFile(id, "/a", "second");
@@ -121,7 +121,7 @@ describe("what somebody else does meanwhile", () => {
   });
 
   it("a write without truncation into a version that is gone leaves the file readable", async () => {
-    restart(300);
+    await restart(300);
     await server.store.writeFile(id, "/a", "first");
     const { ino } = await lookup("/a");
     await server.store.writeFile(id, "/a", "second");
@@ -139,7 +139,7 @@ describe("what somebody else does meanwhile", () => {
   });
 
   it("a touch makes no conflict copy", async () => {
-    restart(60_000);
+    await restart(60_000);
     await server.store.writeFile(id, "/a", "first");
     await cat("/a");
     await server.store.writeFile(id, "/a", "second");

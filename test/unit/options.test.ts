@@ -28,6 +28,10 @@ describe("mount options", () => {
       cacheSize: 256 * 1024 * 1024,
       refreshMs: 5000,
       timeoutMs: 20_000,
+      writeBackDelayMs: 1000,
+      commit: "background",
+      fsync: "local",
+      onConflict: "copy",
       transport: "auto",
       fuseOptions: [],
     });

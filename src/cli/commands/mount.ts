@@ -51,6 +51,16 @@ export const mountCommand: CommandModule<object, Args> = {
         refresh: { type: "string", describe: "Seconds that a listing may be old (default: 5)" },
         timeout: { type: "string", describe: "Seconds to keep trying when the server does not answer (default: 20)" },
         "file-server": { type: "string", describe: "Reach the file server at this URL instead of the one it names" },
+        "write-back-delay": { type: "string", describe: "Seconds from the last close to the upload (default: 1)" },
+        commit: {
+          type: "string",
+          describe: "What close waits for: background (this disk, default), or close (the server)",
+        },
+        fsync: { type: "string", describe: "What fsync waits for: local (this disk, default), or server" },
+        "on-conflict": {
+          type: "string",
+          describe: "When others changed the file, too: copy (default), fail, or overwrite",
+        },
         transport: {
           type: "string",
           describe: "How to reach the kernel: kernel, fuse-native (libfuse 2), or auto (default)",

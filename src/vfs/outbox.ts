@@ -1,0 +1,203 @@
+/**
+ * What is not on the server yet, for whoever asks or decides about it: the list, waiting for it, giving it up, and the end of
+ * the mount. Invariant: giving up is the only way in which accepted content goes without being stored, and only its user does it.
+ * Called by mount.ts (end of the mount) and by the control socket through it.
+ */
+import { constants } from "node:fs";
+import { open } from "node:fs/promises";
+import type { Library } from "../seafile/library.ts";
+import type { Backlog } from "../writeback/backlog.ts";
+import type { Committer, QueuedTask } from "../writeback/committer.ts";
+import type { Task, TaskState } from "../writeback/task.ts";
+import type { Directories } from "./directory.ts";
+import { FsError } from "./errno.ts";
+import type { FileCommits } from "./file-commits.ts";
+import { type FileInode, type Inode, isUnsealed, isUnstored, pathOf } from "./inode.ts";
+import { PutTask } from "./put-task.ts";
+import type { Superblock } from "./superblock.ts";
+
+export interface OutboxItem {
+  readonly id: number;
+  readonly op: "put" | "remove";
+  readonly library: Library;
+  /** Absolute in the library. */
+  readonly path: string;
+  readonly size: number;
+  /** Milliseconds since 1970. */
+  readonly since: number;
+  /** "writing": open, and not accepted by a close yet. */
+  readonly state: TaskState | { readonly state: "writing" };
+  readonly attempts: number;
+}
+
+export interface OutboxParts {
+  readonly superblock: Superblock;
+  readonly directories: Directories;
+  readonly commits: FileCommits;
+  readonly backlog: Backlog;
+  readonly committer: Committer;
+}
+
+export class Outbox {
+  readonly #parts: OutboxParts;
+
+  constructor(parts: OutboxParts) {
+    this.#parts = parts;
+  }
+
+  items(): OutboxItem[] {
+    const queued = this.#parts.committer.queue().map(({ task, since, attempts, state }): OutboxItem => {
+      const { id, op, path, size } = task;
+      return { id, op, library: task.library, path, size, since, state, attempts };
+    });
+    const open = this.#files()
+      .filter((inode) => isUnsealed(inode.dirty) && inode.sealed === undefined)
+      .map((inode): OutboxItem => {
+        const since = (inode.mtime?.sec ?? 0) * 1000;
+        const size = inode.dirty!.size;
+        const state = { state: "writing" } as const;
+        return {
+          id: inode.dirty!.id,
+          op: "put",
+          library: inode.library,
+          path: pathOf(inode),
+          size,
+          since,
+          state,
+          attempts: 0,
+        };
+      });
+    return [...queued, ...open];
+  }
+
+  /**
+   * Seals and sends everything (below `under`) now. Resolves when each has been stored or has failed once more; what is left is in
+   * `items`. Rejects with the abort reason only.
+   */
+  async sync(under?: Inode, signal?: AbortSignal): Promise<void> {
+    const { commits } = this.#parts;
+    const isWanted = (path: string, library: Library) => under === undefined || this.isBelow({ path, library }, under);
+    const files = this.#files().filter((inode) => isWanted(pathOf(inode), inode.library));
+    await Promise.all(files.map((inode) => commits.commit(inode, signal).catch(() => {})));
+    // Files were tried just now.
+    await this.#send(({ task }) => task.op === "remove" && isWanted(task.path, task.library), signal);
+    signal?.throwIfAborted();
+  }
+
+  /** Whether the item is the inode or lies below it. */
+  isBelow({ path, library }: Pick<OutboxItem, "path" | "library">, under: Inode): boolean {
+    if (under.library?.id !== library.id) return under.library === undefined;
+    const top = pathOf(under);
+    return top === "/" || path === top || path.startsWith(`${top}/`);
+  }
+
+  /** How many files have a modification time that their server does not keep over a remount. */
+  get timesNotKept(): number {
+    let count = 0;
+    for (const inode of this.#parts.superblock.all()) {
+      if (inode.kind === "file" && inode.mtime !== undefined && !inode.unlinked && !isUnstored(inode)) {
+        if (inode.mtime.sec !== inode.serverMtime) count++;
+      }
+    }
+    return count;
+  }
+
+  /**
+   * The end of a mount: sends what can be sent until the signal aborts, and then no more. What is left is in the journal for the
+   * next mount, files that were never closed included. Resolves with it.
+   */
+  async drain(signal: AbortSignal): Promise<OutboxItem[]> {
+    const { committer } = this.#parts;
+    await Promise.all(this.#files().map((inode) => this.#parts.commits.seal(inode).catch(() => {})));
+    for (const inode of this.#files()) {
+      // Sealed just now: it was never closed.
+      if (inode.task !== undefined && !committer.has(inode.task)) this.#parts.commits.schedule(inode, 0);
+    }
+    // What failed a moment ago would only fail again, and the mount must end.
+    await this.#send(({ state }) => state.state === "waiting" || state.state === "uploading", signal);
+    committer.stop();
+    const left = this.items();
+    await this.#parts.backlog.sync().catch(() => {});
+    return left;
+  }
+
+  retry(ids: readonly number[] | undefined): number {
+    return this.#each(ids, (task) => this.#parts.committer.retryNow(task));
+  }
+
+  hold(ids: readonly number[]): number {
+    return this.#each(ids, (task) => this.#parts.committer.hold(task));
+  }
+
+  release(ids: readonly number[]): number {
+    return this.retry(ids);
+  }
+
+  /** Gives up what waits: the server's version shows again. Throws EBUSY for a file that is open for writing. */
+  async discard(ids: readonly number[]): Promise<number> {
+    let count = 0;
+    for (const { task } of this.#parts.committer.queue()) {
+      if (!ids.includes(task.id) || !(task instanceof PutTask)) continue;
+      await this.#discard(task.inode);
+      count++;
+    }
+    return count;
+  }
+
+  /** Copies what waits under the number to a new local file. Throws ENOENT when nothing does. */
+  async export(id: number, path: string): Promise<void> {
+    const queued = this.#parts.committer.queue().find(({ task }) => task.id === id);
+    const content = queued?.task instanceof PutTask ? queued.task.inode.sealed : undefined;
+    if (content === undefined) throw new FsError("ENOENT", `nothing with a content waits under the number ${id}`);
+    content.retain();
+    try {
+      const { O_CREAT, O_EXCL, O_WRONLY } = constants;
+      const file = await open(path, O_CREAT | O_EXCL | O_WRONLY, 0o600);
+      try {
+        for await (const chunk of (await content.content()).open()) await file.write(chunk);
+        await file.sync();
+      } finally {
+        await file.close();
+      }
+    } finally {
+      await content.release();
+    }
+  }
+
+  /** Tries each once, and then what was in the queue behind it: a folder that is kept gives the removals below it back. */
+  async #send(isWanted: (queued: QueuedTask) => boolean, signal: AbortSignal | undefined): Promise<void> {
+    const { backlog, committer } = this.#parts;
+    const end = backlog.number();
+    const tried = new Set<Task>();
+    for (;;) {
+      const next = committer.queue().filter((queued) => isWanted(queued) && !tried.has(queued.task));
+      const tasks = next.map(({ task }) => task).filter((task) => task.id < end);
+      if (tasks.length === 0) return;
+      for (const task of tasks) tried.add(task);
+      await Promise.all(tasks.map((task) => committer.now(task, signal).catch(() => {})));
+    }
+  }
+
+  async #discard(inode: FileInode): Promise<void> {
+    const { commits, superblock, directories, backlog } = this.#parts;
+    if (inode.writers > 0) throw new FsError("EBUSY", `${inode.name} is open for writing`);
+    const { parent } = inode;
+    for (const removal of inode.instead.splice(0)) backlog.done(removal);
+    superblock.unlink(inode);
+    await commits.drop(inode);
+    if (parent !== null) directories.expire(parent);
+  }
+
+  #each(ids: readonly number[] | undefined, work: (task: Parameters<Committer["retryNow"]>[0]) => boolean): number {
+    const tasks = this.#parts.committer.queue().filter(({ task }) => ids === undefined || ids.includes(task.id));
+    return tasks.filter(({ task }) => work(task)).length;
+  }
+
+  #files(): FileInode[] {
+    const files: FileInode[] = [];
+    for (const inode of this.#parts.superblock.all()) {
+      if (inode.kind === "file" && isUnstored(inode) && !inode.unlinked) files.push(inode);
+    }
+    return files;
+  }
+}

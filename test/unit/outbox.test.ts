@@ -1,0 +1,52 @@
+/** What sync and the end of a mount leave in the queue: nothing that the server would have taken. */
+import { beforeEach, describe, expect, it } from "vitest";
+import {
+  assembled,
+  close,
+  drain,
+  fs,
+  id,
+  lookup,
+  O_RDWR,
+  restart,
+  server,
+  signal,
+  useFileSystem,
+} from "./filesystem-harness.ts";
+
+const HOUR_MS = 3_600_000;
+
+useFileSystem({ commit: "background", fsync: "local", delayMs: HOUR_MS });
+beforeEach(() => restart(HOUR_MS));
+
+/** A tree that was removed here and in which somebody else made a file meanwhile. */
+async function removedTree(): Promise<void> {
+  const d = await fs.mkdir(1, "d", 0o755, signal);
+  const e = await fs.mkdir(d.ino, "e", 0o755, signal);
+  for (const { ino } of [d, e]) await close((await fs.create(ino, "ours", 0o644, O_RDWR, signal)).open.fh);
+  await assembled.outbox.sync();
+  await fs.unlink(e.ino, "ours", signal);
+  await fs.rmdir(d.ino, "e", signal);
+  await fs.unlink(d.ino, "ours", signal);
+  await fs.rmdir(1, "d", signal);
+  await server.store.writeFile(id, "/d/e/theirs", "theirs");
+}
+
+describe("a removed tree in which somebody else made a file", () => {
+  it.each([
+    ["sync", () => assembled.outbox.sync()],
+    ["the end of the mount", () => drain()],
+  ])("loses what was removed, and %s waits for that, too", async (_, end) => {
+    await removedTree();
+    await end();
+    expect(assembled.outbox.items()).toEqual([]);
+    expect([...server.store.tree(id).keys()].sort()).toEqual(["/d", "/d/e", "/d/e/theirs"]);
+  });
+
+  it("shows again with their file after sync", async () => {
+    await removedTree();
+    await assembled.outbox.sync();
+    expect(await lookup("/d/e/theirs")).toMatchObject({ kind: "file" });
+    await expect(lookup("/d/ours")).rejects.toMatchObject({ code: "ENOENT" });
+  });
+});
