@@ -79,6 +79,9 @@ export function python(program: string, args: readonly string[] = [], options: R
   return ok(PYTHON, ["-c", program, ...args], options);
 }
 
+/** For expect.poll: what comes true by itself, as long as eventually() waits. */
+export const POLL = { timeout: 30_000, interval: 25 };
+
 /** Repeats `check` until it returns something other than undefined or false. Fails after a generous deadline. */
 export async function eventually<T>(
   what: string,
