@@ -10,7 +10,7 @@ import { fromSeconds, now } from "../util/timespec.ts";
 import { FsError, failureOf } from "../vfs/errno.ts";
 import type { FileSystem } from "../vfs/filesystem.ts";
 import type { Inode } from "../vfs/inode.ts";
-import { assertWritable } from "../vfs/namespace.ts";
+import { assertWritable } from "../vfs/writable.ts";
 import { isFact } from "../vfs/xattrs.ts";
 import type {
   Attr,

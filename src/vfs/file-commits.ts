@@ -2,7 +2,7 @@
  * From written to stored: sealing for close, durability for fsync, scheduling, waiting where the mount was told to wait, and the
  * end of the mount. Invariants: close answers success only for content that is sealed, or, with `--commit close`, stored; a
  * local content lives as long as anybody may write to it or it is not stored; nothing of a removed file is stored.
- * Called by filesystem and namespace.
+ * Called by filesystem, namespace and renames.
  */
 import { SEED_MAX } from "../cache/policy.ts";
 import type { Logger } from "../observe/log.ts";

@@ -1,7 +1,7 @@
 /**
  * The content of files: reading a version through the block reader, writing into a dirty file over it.
  * Invariants: an open file's content is one version, or what is written here, never a mixture of two versions; sealed content
- * is never written to, what comes after goes into content forked from it. Called by filesystem, namespace and file-commits.
+ * is never written to, what comes after goes into content forked from it. Called by filesystem, namespace, renames and file-commits.
  */
 import { TOUCH_UPLOAD_MAX } from "../cache/policy.ts";
 import { SeafileError } from "../seafile/errors.ts";

@@ -16,8 +16,9 @@ import type { FileCommits } from "./file-commits.ts";
 import type { FileStore } from "./file-store.ts";
 import { HandleTable } from "./handle-table.ts";
 import type { DirInode, FileInode, Inode } from "./inode.ts";
-import { assertContentWritable, assertWritable, type Namespace, type Place } from "./namespace.ts";
+import type { Namespace, Place } from "./namespace.ts";
 import type { Superblock } from "./superblock.ts";
+import { assertContentWritable, assertWritable } from "./writable.ts";
 import type { Xattrs } from "./xattrs.ts";
 
 const { O_EXCL, O_RDONLY, O_TRUNC } = constants;

@@ -125,3 +125,23 @@ export function movingAbove(dir: DirInode): Promise<void> | undefined {
   for (let at: DirInode | null = dir; at !== null; at = at.parent) if (at.moving !== undefined) return at.moving;
   return undefined;
 }
+
+/** What the server has at the file's path, where that is known for sure. */
+export function expectedOf(inode: FileInode): ObjectId | undefined {
+  return inode.attempted === undefined && !inode.perhapsStored ? (inode.baseId ?? undefined) : undefined;
+}
+
+/** The file takes the place of what was removed there a moment ago. */
+export function takePlace(
+  inode: FileInode,
+  before: { readonly id: number; readonly expects: ObjectId } | undefined,
+): void {
+  if (before === undefined) return;
+  inode.baseId = before.expects;
+  inode.instead.push(before.id);
+}
+
+/** Whether the server has, or may have, something at the file's path. */
+export function isOnServer(inode: FileInode): boolean {
+  return inode.baseId !== null || inode.perhapsStored;
+}

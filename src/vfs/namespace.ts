@@ -1,83 +1,55 @@
 /**
  * Names: mkdir, create, unlink, rmdir, rename. Decides what the server is asked now, and what is left to the queue.
- * Invariants: what waits in the queue follows its name, in memory and in the journal; a rename onto an existing file stores the
- * content at the target before it removes the source, so no crash leaves the target missing; a name the server cannot store is
+ * Invariants: what waits in the queue follows its name; what is removed is gone here at once; a name the server cannot store is
  * refused before any request. Called by filesystem.ts.
  */
-import { SeafileError } from "../seafile/errors.ts";
-import { checkName, toNfc } from "../seafile/names.ts";
-import type { Change, ObjectId, RemoteEntry } from "../seafile/types.ts";
-import { deferred } from "../util/abort.ts";
-import type { Release } from "../util/keyed-mutex.ts";
 import { joinPath } from "../util/paths.ts";
-import { now } from "../util/timespec.ts";
 import type { Backlog } from "../writeback/backlog.ts";
-import type { Committer } from "../writeback/committer.ts";
 import type { Directories } from "./directory.ts";
 import { FsError } from "./errno.ts";
 import type { FileCommits } from "./file-commits.ts";
 import type { FileStore } from "./file-store.ts";
-import { type DirInode, type FileInode, type Inode, isHeldHere, isUnstored, isWithin, pathOf } from "./inode.ts";
-import type { Locks } from "./locks.ts";
-import type { Recovered } from "./recovered.ts";
+import { type DirInode, expectedOf, type FileInode, type Inode, isOnServer, pathOf, takePlace } from "./inode.ts";
+import { NameChanges, type NameChangesParts } from "./name-changes.ts";
 import type { Removals } from "./removals.ts";
+import { type Place, Renames, type RenamesParts } from "./renames.ts";
 import type { Superblock } from "./superblock.ts";
+import { assertContentWritable, assertWritable, storableName } from "./writable.ts";
 
-/** So long a program waits for an upload of a file that it removes or renames; then the upload is broken off. */
-const PATIENCE_MS = 1000;
+export type { Place } from "./renames.ts";
 
-export interface Place {
-  readonly dir: DirInode;
-  readonly name: string;
-}
-
-export interface NamespaceParts {
-  readonly superblock: Superblock;
-  readonly directories: Directories;
-  readonly files: FileStore;
-  readonly commits: FileCommits;
-  readonly removals: Removals;
-  readonly recovered: Recovered;
-  readonly backlog: Backlog;
-  readonly committer: Committer;
-  readonly locks: Locks;
-}
+export type NamespaceParts = NameChangesParts & RenamesParts;
 
 export class Namespace {
+  readonly #changes: NameChanges;
+  readonly #renames: Renames;
   readonly #superblock: Superblock;
   readonly #directories: Directories;
   readonly #files: FileStore;
   readonly #commits: FileCommits;
   readonly #removals: Removals;
-  readonly #recovered: Recovered;
   readonly #backlog: Backlog;
-  readonly #committer: Committer;
-  readonly #locks: Locks;
 
   constructor(parts: NamespaceParts) {
+    this.#changes = new NameChanges(parts);
+    this.#renames = new Renames(this.#changes, parts);
     this.#superblock = parts.superblock;
     this.#directories = parts.directories;
     this.#files = parts.files;
     this.#commits = parts.commits;
     this.#removals = parts.removals;
-    this.#recovered = parts.recovered;
     this.#backlog = parts.backlog;
-    this.#committer = parts.committer;
-    this.#locks = parts.locks;
   }
 
-  async lookup(dir: DirInode, name: string, signal?: AbortSignal): Promise<Inode> {
-    if (Buffer.byteLength(name) > 255) throw new FsError("ENAMETOOLONG", "a name has at most 255 bytes");
-    const inode = await this.#directories.find(dir, name, signal);
-    if (inode === undefined) throw new FsError("ENOENT", `no ${name} in ${dir.name || "/"}`);
-    return inode;
+  lookup(dir: DirInode, name: string, signal?: AbortSignal): Promise<Inode> {
+    return this.#changes.lookup(dir, name, signal);
   }
 
   /** A new file, known only here until its first commit. Throws EEXIST. */
   async create(dir: DirInode, wanted: string, signal?: AbortSignal): Promise<FileInode> {
     const name = storableName(dir, wanted);
     assertContentWritable(dir);
-    return this.#locked("shared", [dir], signal, async () => {
+    return this.#changes.locked("shared", [dir], signal, async () => {
       await this.#assertFree(dir, name, signal);
       const before = await this.#removals.takeOver(dir, name, signal);
       const inode = this.#superblock.createFile(dir, name);
@@ -95,10 +67,10 @@ export class Namespace {
 
   async mkdir(dir: DirInode, wanted: string, signal?: AbortSignal): Promise<Inode> {
     const name = storableName(dir, wanted);
-    return this.#locked("shared", [dir], signal, async () => {
+    return this.#changes.locked("shared", [dir], signal, async () => {
       await this.#assertFree(dir, name, signal);
       await this.#removals.flush(dir, name, signal);
-      const entry = await this.#apply(dir, { op: "mkdir", path: joinPath(pathOf(dir), name) }, signal);
+      const entry = await this.#changes.apply(dir, { op: "mkdir", path: joinPath(pathOf(dir), name) }, signal);
       this.#directories.added(dir, entry!);
       return this.#superblock.adopt(dir, entry!);
     });
@@ -106,11 +78,11 @@ export class Namespace {
 
   async unlink(dir: DirInode, name: string, signal?: AbortSignal): Promise<void> {
     assertWritable(dir);
-    await this.#locked("shared", [dir], signal, async () => {
-      const inode = await this.lookup(dir, name, signal);
+    await this.#changes.locked("shared", [dir], signal, async () => {
+      const inode = await this.#changes.lookup(dir, name, signal);
       if (inode.kind === "dir") throw new FsError("EISDIR", `${name} is a directory`);
       await this.#files.keepReadable(inode, signal);
-      const release = await this.#lockedFiles([inode], signal);
+      const release = await this.#changes.lockedFiles([inode], signal);
       try {
         // Who waits for the answer sees what is there; a removal that is made later is one of what was seen.
         const expects = this.#commits.waits ? undefined : expectedOf(inode);
@@ -128,310 +100,19 @@ export class Namespace {
 
   async rmdir(dir: DirInode, name: string, signal?: AbortSignal): Promise<void> {
     assertWritable(dir);
-    await this.#locked("shared", [dir], signal, async () => {
-      const inode = await this.lookup(dir, name, signal);
+    await this.#changes.locked("shared", [dir], signal, async () => {
+      const inode = await this.#changes.lookup(dir, name, signal);
       if (inode.kind !== "dir") throw new FsError("ENOTDIR", `${name} is not a directory`);
-      await this.#removeEmpty(dir, inode, signal);
+      await this.#changes.removeEmpty(dir, inode, signal);
     });
   }
 
   /** rename(2) within one library; across libraries EXDEV, so that mv copies. */
-  async rename(from: Place, wanted: Place, noReplace: boolean, signal?: AbortSignal): Promise<void> {
-    try {
-      await this.#rename(from, wanted, noReplace, signal);
-    } catch (error) {
-      // Somebody made the target a moment ago: with a new listing it is there to be replaced.
-      if (noReplace || !(error instanceof SeafileError) || error.kind !== "exists") throw error;
-      this.#directories.expire(wanted.dir);
-      await this.#rename(from, wanted, noReplace, signal);
-    }
-  }
-
-  async #rename(from: Place, wanted: Place, noReplace: boolean, signal: AbortSignal | undefined): Promise<void> {
-    assertWritable(from.dir);
-    const to = { dir: wanted.dir, name: storableName(wanted.dir, wanted.name) };
-    if (from.dir.library !== to.dir.library)
-      throw new FsError("EXDEV", "the directories belong to different libraries");
-    const { kind } = await this.lookup(from.dir, from.name, signal);
-    await this.#locked(kind === "dir" ? "exclusive" : "shared", [from.dir, to.dir], signal, async () => {
-      const source = await this.lookup(from.dir, from.name, signal);
-      const target = await this.#directories.find(to.dir, to.name, signal);
-      if (source.kind !== kind) throw new FsError("ESTALE", `${from.name} was replaced meanwhile`);
-      if (source === target) return;
-      if (target !== undefined && noReplace) throw new FsError("EEXIST", `${to.name} exists`);
-      if (source.kind === "dir") await this.#renameDir(source, to, target, signal);
-      else if (target?.kind === "dir") throw new FsError("EISDIR", `${to.name} is a directory`);
-      else await this.#renameFile(source, to, target, signal);
-      source.ctime = now();
-    });
-  }
-
-  async #renameDir(
-    source: DirInode,
-    to: Place,
-    target: Inode | undefined,
-    signal: AbortSignal | undefined,
-  ): Promise<void> {
-    if (isWithin(to.dir, source)) throw new FsError("EINVAL", "a directory cannot be moved into itself");
-    if (target?.kind === "file") throw new FsError("ENOTDIR", `${to.name} is not a directory`);
-    if (target !== undefined) await this.#removeEmpty(to.dir, target, signal);
-    await this.#moveOnServer(source, to, signal);
-  }
-
-  async #renameFile(
-    source: FileInode,
-    to: Place,
-    target: FileInode | undefined,
-    signal: AbortSignal | undefined,
-  ): Promise<void> {
-    if (target !== undefined) await this.#files.keepReadable(target, signal);
-    const release = await this.#lockedFiles(target === undefined ? [source] : [source, target], signal);
-    try {
-      const replaces = target !== undefined && isOnServer(target);
-      if (!isOnServer(source)) await this.#retarget(source, to, target, signal);
-      else if (!replaces) await this.#moveFile(source, to, target, signal);
-      else if (source.sealed !== undefined && !this.#commits.waits)
-        await this.#storeElsewhere(source, to, target, signal);
-      else await this.#replace(source, to, target, signal);
-    } finally {
-      release();
-      if (target?.unlinked) await this.#commits.drop(target);
-      await this.#commits.settle(source);
-    }
-  }
-
-  /** The server knows nothing of the source yet: its first commit will go to the new place, replacing what is there. */
-  async #retarget(
-    source: FileInode,
-    to: Place,
-    target: FileInode | undefined,
-    signal: AbortSignal | undefined,
-  ): Promise<void> {
-    const before = target === undefined ? await this.#removals.takeOver(to.dir, to.name, signal) : undefined;
-    // What the source itself took the place of is still to be removed where it was.
-    const left = source.instead.splice(0);
-    const old = { dir: source.parent!, name: source.name, baseId: source.baseId };
-    source.baseId = target?.baseId ?? null;
-    source.perhapsStored = target?.perhapsStored ?? false;
-    source.attempted = target?.attempted;
-    if (target !== undefined) source.instead.push(...target.instead.splice(0));
-    takePlace(source, before);
-    this.#superblock.move(source, to.dir, to.name);
-    await this.#commits.placed(source);
-    for (const id of left) {
-      await this.#removals.remove(
-        old.dir,
-        old.name,
-        { kind: "file", expects: old.baseId ?? undefined, inner: new Map() },
-        signal,
-      );
-      this.#backlog.done(id);
-    }
-    this.#directories.touch(old.dir);
-    this.#directories.touch(to.dir);
-    this.#commits.schedule(source);
-  }
-
-  /** The source's newest content is not stored yet: it becomes the target's next version, and the source's name is removed. */
-  async #storeElsewhere(
-    source: FileInode,
-    to: Place,
-    target: FileInode,
-    signal: AbortSignal | undefined,
-  ): Promise<void> {
-    const old = { dir: source.parent!, name: source.name };
-    const removed = { kind: "file", expects: expectedOf(source), inner: new Map() } as const;
-    // A commit reads gaps of the content through the name that they are stored under.
-    await source.sealed!.content(signal);
-    // In the journal first: after a crash between the two the content is still at the old name, and stands above this.
-    const id = await this.#removals.announce(old.dir, old.name, removed);
-    try {
-      await this.#retarget(source, to, target, signal);
-    } catch (error) {
-      this.#backlog.done(id);
-      throw error;
-    }
-    await this.#removals.remove(old.dir, old.name, removed, signal, id);
-  }
-
-  /**
-   * Both names are on the server, which can only move to a free name: the source's content is stored as a new version of the
-   * target (one commit, history kept), then the source's name is removed. A crash between leaves both.
-   */
-  async #replace(source: FileInode, to: Place, target: FileInode, signal: AbortSignal | undefined): Promise<void> {
-    const from = { dir: source.parent!, name: source.name, path: pathOf(source) };
-    const wasClean = !isUnstored(source);
-    const path = joinPath(pathOf(to.dir), to.name);
-    const entry = await this.#commits.upload(source, path, target, signal).catch(async (error: unknown) => {
-      if (wasClean) await this.#commits.uploaded(source);
-      throw error;
-    });
-    this.#directories.added(to.dir, entry);
-    try {
-      await this.#apply(from.dir, { op: "remove", path: from.path, kind: "file" }, signal);
-    } catch (error) {
-      // The source is still there, unchanged, and the target has its content: say so, and let both listings be read again.
-      this.#superblock.adopt(to.dir, entry);
-      this.#directories.expire(from.dir);
-      this.#directories.expire(to.dir);
-      if (wasClean) await this.#commits.uploaded(source);
-      else this.#commits.schedule(source);
-      throw error;
-    }
-    await this.#commits.uploaded(source);
-    Object.assign(source, { version: { id: entry.id, size: entry.size }, baseId: entry.id, serverMtime: entry.mtime });
-    if (entry.name === to.name) this.#superblock.move(source, to.dir, entry.name);
-    else this.#commits.rename(source, to.dir, entry.name);
-    this.#directories.removed(from.dir, from.name);
-    await this.#commits.placed(source);
-  }
-
-  async #moveFile(
-    source: FileInode,
-    to: Place,
-    target: FileInode | undefined,
-    signal: AbortSignal | undefined,
-  ): Promise<void> {
-    try {
-      await this.#moveOnServer(source, to, signal);
-      await this.#commits.placed(source);
-    } catch (error) {
-      // Gone from the server, or never arrived there; what is here will be stored at the new place.
-      if (!(error instanceof SeafileError) || error.kind !== "not-found" || !isHeldHere(source)) throw error;
-      await this.#retarget(source, to, target, signal);
-    }
-  }
-
-  async #moveOnServer(source: Inode, to: Place, signal: AbortSignal | undefined): Promise<void> {
-    const from = { dir: source.parent!, name: source.name };
-    const path = joinPath(pathOf(to.dir), to.name);
-    const change = { op: "move", from: pathOf(source), to: path, kind: source.kind } as const;
-    await this.#removals.flush(to.dir, to.name, signal);
-    await this.#backlog.moving({ library: source.library!.id, ...change }, () =>
-      whileMoving(source, async () => {
-        const moved = await this.#apply(from.dir, change, signal);
-        if (source.kind === "dir") this.#recovered.moved(source.library!, change.from, path);
-        const known = this.#directories.entry(from.dir, from.name);
-        // At once: whoever waits for the move, and whatever is noted in the journal after it, needs the new path.
-        this.#superblock.move(source, to.dir, to.name);
-        this.#directories.removed(from.dir, from.name);
-        this.#directories.added(to.dir, moved ?? { ...known!, name: to.name });
-      }),
-    );
-  }
-
-  async #removeEmpty(dir: DirInode, inode: DirInode, signal: AbortSignal | undefined): Promise<void> {
-    if (inode.top !== undefined) throw new FsError("EPERM", "libraries are not removed through the mount");
-    const expects = await this.#directories.assertEmpty(inode, signal);
-    await this.#removals.remove(dir, inode.name, { kind: "dir", expects, inner: new Map(inode.removed) }, signal);
-    inode.removed.clear();
-    this.#superblock.unlink(inode);
-    this.#directories.touch(dir);
-    this.#directories.forget(inode);
-  }
-
-  /** Waits for a commit of the files that is under way; one that takes long is broken off. */
-  async #lockedFiles(inodes: readonly FileInode[], signal: AbortSignal | undefined): Promise<Release> {
-    const locking = this.#locks.files(inodes, signal);
-    const patience = setTimeout(() => {
-      for (const { task } of inodes) if (task !== undefined) this.#committer.interrupt(task);
-    }, PATIENCE_MS);
-    for (const { task } of inodes) if (task?.isSmall === false) this.#committer.interrupt(task);
-    return locking.finally(() => clearTimeout(patience));
+  rename(from: Place, to: Place, noReplace: boolean, signal?: AbortSignal): Promise<void> {
+    return this.#renames.rename(from, to, noReplace, signal);
   }
 
   async #assertFree(dir: DirInode, name: string, signal: AbortSignal | undefined): Promise<void> {
     if ((await this.#directories.find(dir, name, signal)) !== undefined) throw new FsError("EEXIST", `${name} exists`);
   }
-
-  async #apply(dir: DirInode, change: Change, signal: AbortSignal | undefined): Promise<RemoteEntry | undefined> {
-    try {
-      const [result] = await dir.library!.apply([change], signal);
-      if (result?.ok) return result.entry;
-      throw result?.error ?? new SeafileError("protocol", "A change was not answered.");
-    } catch (error) {
-      // The server contradicts the listing, or has perhaps done what it could not say: read the listing before the next decision.
-      this.#directories.expire(dir);
-      throw error;
-    }
-  }
-
-  async #locked<T>(
-    tree: "shared" | "exclusive",
-    dirs: readonly DirInode[],
-    signal: AbortSignal | undefined,
-    work: () => Promise<T>,
-  ): Promise<T> {
-    const { library } = dirs[0]!;
-    if (library === undefined) throw new FsError("EPERM", "libraries are made and removed on the server only");
-    if (tree === "exclusive") this.#committer.interruptAll(library, "large");
-    const locking = this.#locks.tree(library.id, tree, signal);
-    const patience = setTimeout(() => {
-      if (tree === "exclusive") this.#committer.interruptAll(library, "all");
-    }, PATIENCE_MS);
-    const releaseTree = await locking.finally(() => clearTimeout(patience));
-    try {
-      const release = await this.#locks.directories(dirs, signal);
-      try {
-        return await work();
-      } finally {
-        release();
-      }
-    } finally {
-      releaseTree();
-    }
-  }
-}
-
-/** Lets those wait who list a directory below its old path, until it is known where it is. */
-async function whileMoving<T>(inode: Inode, move: () => Promise<T>): Promise<T> {
-  if (inode.kind === "file") return move();
-  const { promise, resolve } = deferred<void>();
-  inode.moving = promise;
-  try {
-    return await move();
-  } finally {
-    inode.moving = undefined;
-    resolve();
-  }
-}
-
-/** What the server has at the file's path, where that is known for sure. */
-function expectedOf(inode: FileInode): ObjectId | undefined {
-  return inode.attempted === undefined && !inode.perhapsStored ? (inode.baseId ?? undefined) : undefined;
-}
-
-/** The file takes the place of what was removed there a moment ago. */
-function takePlace(inode: FileInode, before: { readonly id: number; readonly expects: ObjectId } | undefined): void {
-  if (before === undefined) return;
-  inode.baseId = before.expects;
-  inode.instead.push(before.id);
-}
-
-/** Whether the server has, or may have, something at the file's path. */
-function isOnServer(inode: FileInode): boolean {
-  return inode.baseId !== null || inode.perhapsStored;
-}
-
-/** Throws EROFS in a read-only library, EACCES where only this entry is read-only. */
-export function assertWritable(inode: Inode): void {
-  if (inode.kind === "dir" && inode.library === undefined) {
-    throw new FsError("EPERM", "libraries are made and removed on the server only");
-  }
-  if (inode.library?.info.writable === false) throw new FsError("EROFS", "the library is shared read-only");
-  if (!inode.writable) throw new FsError("EACCES", `${inode.name} is read-only`);
-}
-
-/** Also refuses what this mount cannot encrypt, before anything is written that could then not be stored. */
-export function assertContentWritable(inode: Inode): void {
-  assertWritable(inode);
-  if (inode.library?.info.encrypted) throw new FsError("EACCES", "files in encrypted libraries cannot be opened yet");
-}
-
-function storableName(dir: DirInode, wanted: string): string {
-  const problem = checkName(wanted);
-  if (problem === "too-long") throw new FsError("ENAMETOOLONG", "a name has at most 255 bytes");
-  if (problem !== undefined) throw new FsError("EINVAL", `Seafile cannot store the name ${JSON.stringify(wanted)}`);
-  assertWritable(dir);
-  return toNfc(wanted);
 }

@@ -104,7 +104,14 @@ export class PutTask implements Task {
       if (this.#mayBeStored && inode.attempted === undefined) await this.#rememberAttempt(content);
       this.#mayBeStored = false;
       const change = await this.#change(content, signal);
-      return { change, finish: (result) => this.#finish(dirty, generation, change, result).finally(release) };
+      const finish = async (result: AttemptResult) => {
+        try {
+          return await this.#finish(dirty, generation, change, result);
+        } finally {
+          await release();
+        }
+      };
+      return { change, finish };
     } catch (error) {
       await release();
       throw error;

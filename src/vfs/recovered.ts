@@ -2,7 +2,7 @@
  * What earlier processes promised and did not live to do: brought back as files that wait in the queue. They are shown where
  * they belong as soon as their directory is; until then (or for ever, in a library that this mount does not show) they are
  * files of a detached directory. Invariant: nothing that a journal or the spool knows is dropped silently. Called by mount.ts
- * at the start, by directory.ts when a directory is looked at, and by namespace.ts when one moves.
+ * at the start, by directory.ts when a directory is looked at, and by renames.ts when one moves.
  */
 import type { Logger } from "../observe/log.ts";
 import { SeafileError } from "../seafile/errors.ts";

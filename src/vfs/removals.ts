@@ -1,7 +1,8 @@
 /**
  * Removing names: hidden here at once, in the journal before the program is told, and on the server soon after, in batches.
  * Invariants: a name is hidden from its removal until the server has answered; a name that is made anew takes the place of what
- * was removed, so that its history goes on; a folder takes the removals of its entries along. Called by namespace.ts.
+ * was removed, so that its history goes on; a folder takes the removals of its entries along. Called by namespace,
+ * renames and name-changes.
  */
 import type { Logger } from "../observe/log.ts";
 import type { Library } from "../seafile/library.ts";

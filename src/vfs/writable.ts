@@ -1,0 +1,31 @@
+/**
+ * Refusals before anything is asked or written: what is read-only, what this mount cannot encrypt, names that Seafile cannot store.
+ * Called by namespace, renames, filesystem and the FUSE adapter.
+ */
+import { checkName, toNfc } from "../seafile/names.ts";
+import { FsError } from "./errno.ts";
+import type { DirInode, Inode } from "./inode.ts";
+
+/** Throws EROFS in a read-only library, EACCES where only this entry is read-only. */
+export function assertWritable(inode: Inode): void {
+  if (inode.kind === "dir" && inode.library === undefined) {
+    throw new FsError("EPERM", "libraries are made and removed on the server only");
+  }
+  if (inode.library?.info.writable === false) throw new FsError("EROFS", "the library is shared read-only");
+  if (!inode.writable) throw new FsError("EACCES", `${inode.name} is read-only`);
+}
+
+/** Also refuses what this mount cannot encrypt, before anything is written that could then not be stored. */
+export function assertContentWritable(inode: Inode): void {
+  assertWritable(inode);
+  if (inode.library?.info.encrypted) throw new FsError("EACCES", "files in encrypted libraries cannot be opened yet");
+}
+
+/** The name as the server will spell it. Throws ENAMETOOLONG, EINVAL, or as assertWritable. */
+export function storableName(dir: DirInode, wanted: string): string {
+  const problem = checkName(wanted);
+  if (problem === "too-long") throw new FsError("ENAMETOOLONG", "a name has at most 255 bytes");
+  if (problem !== undefined) throw new FsError("EINVAL", `Seafile cannot store the name ${JSON.stringify(wanted)}`);
+  assertWritable(dir);
+  return toNfc(wanted);
+}
