@@ -9,7 +9,7 @@ import { join, resolve } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { mountEntries } from "../support/mountinfo.ts";
 import { makeMountPoint, NOBODY } from "../support/mounts.ts";
-import { eventually, ok, run } from "../support/process.ts";
+import { ok, run } from "../support/process.ts";
 import { fileScope, type Scope, tempDir, testScope } from "../support/scope.ts";
 import { IS_ROOT, openDevice } from "./identities.ts";
 import { type ChildEvent, MountProcess, mounted } from "./mount-process.ts";
