@@ -7,7 +7,7 @@
 import type { FileSystemCalls } from "../../src/fuse/adapter.ts";
 import type { ObjectId, RemoteEntry } from "../../src/seafile/types.ts";
 import type { Timespec } from "../../src/util/timespec.ts";
-import type { DirectoryLine } from "../../src/vfs/directory.ts";
+import type { DirectoryLines } from "../../src/vfs/directory.ts";
 import { FsError } from "../../src/vfs/errno.ts";
 import { HandleTable } from "../../src/vfs/handle-table.ts";
 import type { DirInode, FileInode, Inode } from "../../src/vfs/inode.ts";
@@ -35,7 +35,7 @@ const BY_NAME = new Map(FILES.map((entry) => [entry.name, entry]));
 export class MemoryFileSystem implements FileSystemCalls {
   readonly #superblock = new Superblock(undefined, "/", true);
   readonly #files = new HandleTable<FileInode>();
-  readonly #dirs = new HandleTable<{ readonly dir: DirInode; readonly lines: readonly DirectoryLine[] }>();
+  readonly #dirs = new HandleTable<DirectoryLines>();
   /** Of files that were created here. */
   readonly #sizes = new Map<Inode, number>();
   readonly #block = Buffer.alloc(BLOCK, "seamount");
@@ -136,14 +136,12 @@ export class MemoryFileSystem implements FileSystemCalls {
 
   async opendir(ino: number): Promise<number> {
     const dir = this.#dir(ino);
-    if (dir === this.#superblock.root) return this.#dirs.add({ dir, lines: [] });
-    const lines = FILES.map((entry) => ({
-      name: entry.name,
-      kind: entry.kind,
-      ino: this.#superblock.promise(dir, entry.name),
-      inode: () => this.#superblock.adopt(dir, entry),
-    }));
-    return this.#dirs.add({ dir, lines });
+    return this.#dirs.add({
+      dir,
+      shown: dir === this.#superblock.root ? [] : FILES,
+      ino: ({ name }) => this.#superblock.promise(dir, name),
+      inode: ({ name }) => this.#superblock.adopt(dir, BY_NAME.get(name)!),
+    });
   }
 
   async lines(fh: number) {

@@ -191,23 +191,23 @@ export class Adapter implements Operations {
 
   readdir(ctx: OpContext, ino: number, fh: number, offset: number, plus: boolean, sink: DirSink): Promise<void> {
     return this.#run("readdir", { ino, offset }, async () => {
-      const { dir, lines } = await this.#fs.lines(fh, offset === 0 && this.#started.has(fh), ctx.signal);
+      const lines = await this.#fs.lines(fh, offset === 0 && this.#started.has(fh), ctx.signal);
       this.#started.add(fh);
       const dots = [
-        { name: ".", ino: dir.ino },
-        { name: "..", ino: dir.parent?.ino ?? dir.ino },
+        { name: ".", ino: lines.dir.ino },
+        { name: "..", ino: lines.dir.parent?.ino ?? lines.dir.ino },
       ];
       for (let at = offset; at < dots.length; at++) {
         if (!sink.add({ ...dots[at]!, kind: "dir", offset: at + 1 })) return;
       }
-      for (let at = Math.max(0, offset - dots.length); at < lines.length; at++) {
-        const line = lines[at]!;
-        const dirent = { name: line.name, ino: line.ino, kind: line.kind, offset: at + dots.length + 1 };
-        const inode = plus ? line.inode() : undefined;
+      for (let at = Math.max(0, offset - dots.length); at < lines.shown.length; at++) {
+        const line = lines.shown[at]!;
+        const inode = plus ? lines.inode(line) : undefined;
         // Removed since opendir: a plain name without an inode would be shown as an error by ls.
         if (plus && inode === undefined) continue;
-        if (inode === undefined ? !sink.add(dirent) : !this.#addPlus(sink, { ...dirent, ino: inode.ino }, inode))
-          return;
+        const ino = inode?.ino ?? lines.ino(line);
+        const dirent = { name: line.name, ino, kind: line.kind, offset: at + dots.length + 1 };
+        if (inode === undefined ? !sink.add(dirent) : !this.#addPlus(sink, dirent, inode)) return;
       }
     });
   }

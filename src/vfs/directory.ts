@@ -16,12 +16,19 @@ import type { LibraryRoot } from "./library-root.ts";
 import type { Recovered } from "./recovered.ts";
 import type { Superblock } from "./superblock.ts";
 
-/** One line of an open directory; `inode` makes (or finds) the inode when it is needed, undefined if it is gone by then. */
 export interface DirectoryLine {
   readonly name: string;
   readonly kind: "file" | "dir";
-  readonly ino: Ino;
-  inode(): Inode | undefined;
+}
+
+/** What a directory showed when it was listed. Numbers and inodes are made when they are asked for: most programs want names only. */
+export interface DirectoryLines {
+  readonly dir: DirInode;
+  readonly shown: readonly DirectoryLine[];
+  /** The number that the line has or will have. */
+  ino(line: DirectoryLine): Ino;
+  /** undefined: it is gone by now. */
+  inode(line: DirectoryLine): Inode | undefined;
 }
 
 export class Directories {
@@ -59,20 +66,23 @@ export class Directories {
     return this.#take(dir, listing, name) ?? this.#take(dir, listing, toNfc(name));
   }
 
-  async lines(dir: DirInode, signal?: AbortSignal): Promise<DirectoryLine[]> {
+  async lines(dir: DirInode, signal?: AbortSignal): Promise<DirectoryLines> {
     const listing = await this.#listing(dir, signal);
-    const lines: DirectoryLine[] = [];
+    const shown: DirectoryLine[] = [];
     for (const entry of listing.entries.values()) {
-      if (!isFileName(entry.name) || dir.removed.has(entry.name)) continue;
-      const ino = this.#superblock.promise(dir, entry.name);
-      lines.push({ name: entry.name, kind: entry.kind, ino, inode: () => this.#take(dir, listing, entry.name) });
+      if (isFileName(entry.name) && !dir.removed.has(entry.name)) shown.push(entry);
     }
     for (const child of dir.children.values()) {
-      const isListed = listing.entries.has(child.name) && !dir.removed.has(child.name);
-      if (isListed || !isHeldHere(child)) continue;
-      lines.push({ name: child.name, kind: child.kind, ino: child.ino, inode: () => child });
+      const { name, kind } = child;
+      const isListed = listing.entries.has(name) && !dir.removed.has(name);
+      if (!isListed && isHeldHere(child)) shown.push({ name, kind });
     }
-    return lines;
+    return {
+      dir,
+      shown,
+      ino: ({ name }) => this.#superblock.promise(dir, name),
+      inode: ({ name }) => this.#take(dir, listing, name),
+    };
   }
 
   /**

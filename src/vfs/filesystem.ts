@@ -10,7 +10,7 @@ import type { Library } from "../seafile/library.ts";
 import type { Quota } from "../seafile/types.ts";
 import { now, type Timespec } from "../util/timespec.ts";
 import { ReadCursor } from "./block-reader.ts";
-import type { Directories, DirectoryLine } from "./directory.ts";
+import type { Directories, DirectoryLines } from "./directory.ts";
 import { FsError } from "./errno.ts";
 import type { FileCommits } from "./file-commits.ts";
 import type { FileStore } from "./file-store.ts";
@@ -33,7 +33,7 @@ interface FileHandle {
 
 interface DirHandle {
   readonly dir: DirInode;
-  lines: readonly DirectoryLine[];
+  lines: DirectoryLines;
 }
 
 export interface OpenResult {
@@ -262,14 +262,10 @@ export class FileSystem {
   }
 
   /** The directory as of opendir, or of the last rewinddir. */
-  async lines(
-    fh: number,
-    rewound: boolean,
-    signal: AbortSignal,
-  ): Promise<{ readonly dir: DirInode; readonly lines: readonly DirectoryLine[] }> {
+  async lines(fh: number, rewound: boolean, signal: AbortSignal): Promise<DirectoryLines> {
     const handle = this.#openDirs.get(fh);
     if (rewound) handle.lines = await this.#directories.lines(handle.dir, signal);
-    return handle;
+    return handle.lines;
   }
 
   releasedir(fh: number): void {

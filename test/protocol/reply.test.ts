@@ -157,6 +157,14 @@ describe("directory entries", () => {
     expect(buffer.add({ name: "c".repeat(8), ino: 7, kind: "file", offset: 3 })).toBe(true);
     expect(buffer.bytes().length).toBe(64);
   });
+
+  it("leave no byte of a name that did not fit in the padding of the next", () => {
+    const buffer = new DirBuffer(40, false, 0);
+    expect(buffer.add({ name: "abcdefüüüüüü", ino: 6, kind: "file", offset: 2 })).toBe(false);
+    expect(buffer.add({ name: "a", ino: 6, kind: "file", offset: 2 })).toBe(true);
+    expect(buffer.bytes().subarray(24).toString("hex")).toBe("6100000000000000");
+    expect(buffer.nextOffset).toBe(2);
+  });
 });
 
 describe("READDIRPLUS", () => {

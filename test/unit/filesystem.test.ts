@@ -88,7 +88,7 @@ describe("the filesystem", () => {
     expect([await stored("/a.txt"), await stored(`/${copy}`)]).toEqual(["theirs", "base ours"]);
     await stale();
     const shown = await fs.lines(await fs.opendir(1, signal), false, signal);
-    expect(shown.lines.map((line) => line.name).sort()).toEqual([copy, "a.txt"].sort());
+    expect(shown.shown.map((line) => line.name).sort()).toEqual([copy, "a.txt"].sort());
   });
 
   it("a file removed by somebody else while it was written here is stored again", async () => {

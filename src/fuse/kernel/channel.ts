@@ -25,12 +25,16 @@ const isGone = (error: unknown) => error instanceof Error && "code" in error && 
 export class DeviceChannel implements Channel {
   readonly #fd: number;
   readonly #reader: Reader;
+  /** Whether a thread of the pool waits for requests: this Node does not give us its event loop. */
+  readonly needsThread: boolean;
   #closed = false;
 
   /** Takes over `fd`, an open /dev/fuse that is mounted already. */
   constructor(fd: number) {
     this.#fd = fd;
-    this.#reader = eventReader(fd) ?? poolReader(fd);
+    const reader = eventReader(fd);
+    this.needsThread = reader === undefined;
+    this.#reader = reader ?? poolReader(fd);
   }
 
   start(receiver: Receiver): void {

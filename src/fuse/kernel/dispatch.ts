@@ -7,8 +7,7 @@
 import { ErrnoError } from "../../util/errno.ts";
 import type { OpContext, Operations } from "../transport.ts";
 import { RENAME_NOREPLACE, S_IFMT, S_IFREG } from "./abi.ts";
-import { DirBuffer } from "./dir-buffer.ts";
-import { MAX_WRITE } from "./init.ts";
+import type { DirReader } from "./dir-reader.ts";
 import type { Reply } from "./reply.ts";
 import type { Request } from "./request.ts";
 
@@ -19,14 +18,20 @@ export type Answered = Exclude<Request, { op: SessionOp }>;
 /** The member of Answered that has `O` among its values of `op`. */
 type RequestOf<O, R = Answered> = R extends { readonly op: infer P } ? (O extends P ? R : never) : never;
 
-type Handler<R> = (ops: Operations, ctx: OpContext, ino: number, request: R) => Promise<Reply>;
+type Handler<R> = (ops: Operations, ctx: OpContext, ino: number, request: R, dirs: DirReader) => Promise<Reply>;
 
 const OK: Reply = { kind: "ok" };
 
-/** Runs the operation. Rejects with what the operation throws. */
-export async function dispatch(ops: Operations, ctx: OpContext, ino: number, request: Answered): Promise<Reply> {
+/** Runs the operation. `dirs` reads directories by the same `ops`. Rejects with what the operation throws. */
+export async function dispatch(
+  ops: Operations,
+  dirs: DirReader,
+  ctx: OpContext,
+  ino: number,
+  request: Answered,
+): Promise<Reply> {
   const handler = HANDLERS[request.op] as Handler<Answered>;
-  return handler(ops, ctx, ino, request);
+  return handler(ops, ctx, ino, request, dirs);
 }
 
 const HANDLERS: { readonly [O in Answered["op"]]: Handler<RequestOf<O>> } = {
@@ -67,9 +72,12 @@ const HANDLERS: { readonly [O in Answered["op"]]: Handler<RequestOf<O>> } = {
     return done(ops.fallocate(ctx, ino, r.fh, r.offset, r.length, r.mode));
   },
   opendir: async (ops, ctx, ino) => ({ kind: "open", open: await ops.opendir(ctx, ino) }),
-  readdir: (ops, ctx, ino, r) => readdir(ops, ctx, ino, r, false),
-  readdirplus: (ops, ctx, ino, r) => readdir(ops, ctx, ino, r, true),
-  releasedir: async (ops, ctx, ino, r) => done(ops.releasedir(ctx, ino, r.fh)),
+  readdir: async (_ops, ctx, ino, r, dirs) => ({ kind: "data", slices: [await dirs.read(ctx, ino, r, false)] }),
+  readdirplus: async (_ops, ctx, ino, r, dirs) => ({ kind: "data", slices: [await dirs.read(ctx, ino, r, true)] }),
+  releasedir: async (ops, ctx, ino, r, dirs) => {
+    dirs.release(r.fh);
+    return done(ops.releasedir(ctx, ino, r.fh));
+  },
   fsyncdir: async (ops, ctx, ino, r) => done(ops.fsyncdir(ctx, ino, r.fh)),
   statfs: async (ops, ctx, ino) => ({ kind: "statfs", statfs: await ops.statfs(ctx, ino) }),
   access: async (ops, ctx, ino, r) => done(ops.access(ctx, ino, r.mask)),
@@ -97,18 +105,6 @@ async function lookup(ops: Operations, ctx: OpContext, ino: number, r: RequestOf
     if (!remember) throw error;
     return { kind: "negative-entry", ttlMs: ops.negativeTtlMs };
   }
-}
-
-async function readdir(
-  ops: Operations,
-  ctx: OpContext,
-  ino: number,
-  r: RequestOf<"readdir">,
-  plus: boolean,
-): Promise<Reply> {
-  const buffer = new DirBuffer(Math.min(r.size, MAX_WRITE), plus, r.offset);
-  await ops.readdir(ctx, ino, r.fh, r.offset, plus, buffer);
-  return { kind: "data", slices: [buffer.bytes()] };
 }
 
 /** getxattr(2), listxattr(2): size 0 asks how long the value is; a size too small is ERANGE. */

@@ -12,6 +12,7 @@ import { OPCODE, opcodeName } from "./abi.ts";
 import { BufferPool } from "./buffer-pool.ts";
 import type { Channel } from "./channel.ts";
 import { ProtocolError } from "./cursor.ts";
+import { DirReader } from "./dir-reader.ts";
 import { type Answered, dispatch } from "./dispatch.ts";
 import { type InitIn, type InitOut, negotiate } from "./init.ts";
 import { Notifier } from "./notifier.ts";
@@ -41,6 +42,7 @@ export class KernelSession {
   /** Resolves, never rejects, when reading has ended, all operations have settled and destroy() was called. */
   readonly closed: Promise<void>;
   readonly #operations: Operations;
+  readonly #dirs: DirReader;
   readonly #channel: Channel;
   readonly #log: Logger;
   readonly #notifier: Notifier;
@@ -54,6 +56,7 @@ export class KernelSession {
 
   constructor(options: KernelSessionOptions) {
     this.#operations = options.operations;
+    this.#dirs = new DirReader(options.operations);
     this.#channel = options.channel;
     this.#log = options.log;
     this.#notifier = new Notifier(options.channel, options.log);
@@ -176,7 +179,7 @@ export class KernelSession {
   async #run(context: RequestContext, request: Answered): Promise<void> {
     let reply: Reply;
     try {
-      reply = await dispatch(this.#operations, context, context.header.nodeid, request);
+      reply = await dispatch(this.#operations, this.#dirs, context, context.header.nodeid, request);
     } catch (error) {
       reply = this.#failure(error, context.header, context.abortReason);
     }

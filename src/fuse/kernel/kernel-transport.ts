@@ -21,6 +21,12 @@ export const kernelTransport: Transport = async (operations, options) => {
   if (endianness() !== "LE") throw new MountError("refused", "Only little-endian machines are supported.");
   const mountpoint = await prepareMountpoint(options.mountpoint, options.log);
   const channel = new DeviceChannel(await mountFuse({ ...options, mountpoint }));
+  if (channel.needsThread) {
+    options.log.info(
+      { node: process.version },
+      "a thread reads the kernel's requests, which halves the rate of small ones",
+    );
+  }
   const session = new KernelSession({ operations, channel, log: options.log });
   const device = (await mountAt(mountpoint))?.device;
   endWithProcess(session, device);
