@@ -113,8 +113,8 @@ describe("after a crash", () => {
       server.faults.fail(kind, 403, { ...DENIED, times: Number.POSITIVE_INFINITY });
     }
     await crash();
-    const { lines } = await fs.lines(await fs.opendir(1, signal), false, signal);
-    expect([lines.map(({ name }) => name), await fs.lookup(1, "a", signal).catch(({ code }) => code)]).toEqual([
+    const { shown } = await fs.lines(await fs.opendir(1, signal), false, signal);
+    expect([shown.map(({ name }) => name), await fs.lookup(1, "a", signal).catch(({ code }) => code)]).toEqual([
       ["b"],
       "ENOENT",
     ]);
