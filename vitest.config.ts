@@ -15,6 +15,9 @@ const ONCE = [
   // About a document, and about the model against the local disk.
   "test/semantics/semantics.test.ts",
   "test/model/model-on-disk.test.ts",
+  // About what happens behind a close, whatever transport brought it.
+  "test/crash/**",
+  "test/model/background-operations.test.ts",
 ];
 /** What only the libfuse transport does runs in the project `mount-fuse-native` only. */
 const FUSE_NATIVE_ONLY = ["test/**/fuse-native.test.ts"];

@@ -93,7 +93,7 @@ export function assemble(options: FileSystemOptions): Assembled {
     committer,
     locks,
   });
-  const outbox = new Outbox({ superblock, directories, commits, backlog, committer });
+  const outbox = new Outbox({ superblock, directories, commits, removals, backlog, committer });
   const xattrs = new Xattrs({ committer, outbox, listings });
   const fileSystem = new FileSystem({ superblock, directories, namespace, files, commits, xattrs, account });
   const revive = (pending: Pending, libraryOf: (id: LibraryId) => Library | undefined) =>

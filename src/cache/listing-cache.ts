@@ -87,10 +87,9 @@ export class ListingCache {
     return this.#fetches.run(dir, (fetchSignal) => this.#fetch(dir, fetch, fetchSignal), signal);
   }
 
-  /** Like refresh, but an answer that was under way already does not count: it may be older than this call. */
-  async refreshAnew(dir: number, fetch: FetchListing, signal?: AbortSignal): Promise<FetchedListing> {
-    await this.#fetches.settled(dir, signal);
-    return this.refresh(dir, fetch, signal);
+  /** A directory that we made a moment ago. */
+  made(dir: number, listing: RemoteListing): void {
+    this.#listings.set(dir, new Listing(listing, this.#now()));
   }
 
   patch(dir: number, patch: ListingPatch): void {

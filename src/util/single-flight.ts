@@ -29,12 +29,6 @@ export class SingleFlight<K, T> {
     }
   }
 
-  /** Resolves when what runs under the key now has ended, however it ends. */
-  async settled(key: K, signal?: AbortSignal): Promise<void> {
-    const flight = this.#flights.get(key);
-    if (flight !== undefined) await raceAbort(flight.promise.then(noop, noop), signal);
-  }
-
   #start(key: K, work: (signal: AbortSignal) => Promise<T>): Flight<T> {
     const controller = new AbortController();
     const promise = work(controller.signal).finally(() => {

@@ -16,6 +16,9 @@ import type { LibraryRoot } from "./library-root.ts";
 import type { Recovered } from "./recovered.ts";
 import type { Superblock } from "./superblock.ts";
 
+/** The id of every empty directory (Seafile common/objs: EMPTY_SHA1). */
+const EMPTY_DIR = "0".repeat(40) as ObjectId;
+
 export interface DirectoryLine {
   readonly name: string;
   readonly kind: "file" | "dir";
@@ -101,6 +104,11 @@ export class Directories {
   added(dir: DirInode, entry: RemoteEntry): void {
     this.#listings.patch(dir.ino, { set: entry });
     this.touch(dir);
+  }
+
+  /** A directory of our own that the server has just made: empty, without asking. */
+  made(dir: DirInode): void {
+    this.#listings.made(dir.ino, { id: EMPTY_DIR, writable: dir.writable, entries: [] });
   }
 
   /** Like added, for an entry whose name was there before: the directory itself did not change. */

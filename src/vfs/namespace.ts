@@ -72,7 +72,9 @@ export class Namespace {
       await this.#removals.flush(dir, name, signal);
       const entry = await this.#changes.apply(dir, { op: "mkdir", path: joinPath(pathOf(dir), name) }, signal);
       this.#directories.added(dir, entry!);
-      return this.#superblock.adopt(dir, entry!);
+      const inode = this.#superblock.adopt(dir, entry!);
+      if (inode.kind === "dir") this.#directories.made(inode);
+      return inode;
     });
   }
 
@@ -87,7 +89,7 @@ export class Namespace {
         // Who waits for the answer sees what is there; a removal that is made later is one of what was seen.
         const expects = this.#commits.waits ? undefined : expectedOf(inode);
         const removed = { kind: "file", expects, inner: new Map() } as const;
-        if (isOnServer(inode)) await this.#removals.remove(dir, name, removed, signal);
+        if (isOnServer(inode)) await this.#removals.remove(dir, inode.name, removed, signal);
         this.#superblock.unlink(inode);
         this.#directories.touch(dir);
         for (const id of inode.instead.splice(0)) this.#backlog.done(id);

@@ -14,6 +14,8 @@ import { FsError } from "./errno.ts";
 import type { FileCommits } from "./file-commits.ts";
 import { type FileInode, type Inode, isUnsealed, isUnstored, pathOf } from "./inode.ts";
 import { PutTask } from "./put-task.ts";
+import { RemovalTask } from "./removal-task.ts";
+import type { Removals } from "./removals.ts";
 import type { Superblock } from "./superblock.ts";
 
 export interface OutboxItem {
@@ -34,6 +36,7 @@ export interface OutboxParts {
   readonly superblock: Superblock;
   readonly directories: Directories;
   readonly commits: FileCommits;
+  readonly removals: Removals;
   readonly backlog: Backlog;
   readonly committer: Committer;
 }
@@ -133,12 +136,16 @@ export class Outbox {
     return this.retry(ids);
   }
 
-  /** Gives up what waits: the server's version shows again. Throws EBUSY for a file that is open for writing. */
+  /**
+   * Gives up what waits: the server's version shows again. Throws EBUSY for a file that is open for writing, and for a removal that
+   * the server is being asked for.
+   */
   async discard(ids: readonly number[]): Promise<number> {
     let count = 0;
     for (const { task } of this.#parts.committer.queue()) {
-      if (!ids.includes(task.id) || !(task instanceof PutTask)) continue;
-      await this.#discard(task.inode);
+      if (!ids.includes(task.id)) continue;
+      if (task instanceof PutTask) await this.#discard(task.inode);
+      else if (task instanceof RemovalTask) this.#parts.removals.giveUp(task);
       count++;
     }
     return count;

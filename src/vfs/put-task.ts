@@ -103,6 +103,7 @@ export class PutTask implements Task {
       const content = await dirty.content(signal);
       if (this.#mayBeStored && inode.attempted === undefined) await this.#rememberAttempt(content);
       this.#mayBeStored = false;
+      await this.#announce(dirty, content);
       const change = await this.#change(content, signal);
       const finish = async (result: AttemptResult) => {
         try {
@@ -226,6 +227,17 @@ export class PutTask implements Task {
 
   async #rememberAttempt(content: Extract<Change, { op: "put" }>["content"]): Promise<void> {
     if (this.#aside === undefined) this.inode.attempted = (await identify(content)) ?? this.inode.attempted;
+  }
+
+  /** What is being written or closed just now is to replace what is sent: after a crash that must not look like somebody else's. */
+  async #announce(dirty: DirtyFile, content: Content): Promise<void> {
+    const { inode } = this;
+    const newer = inode.dirty;
+    if (newer === undefined || newer === dirty || this.#aside !== undefined) return;
+    const attempted = await identify(content);
+    if (attempted === undefined) return;
+    this.#parts.backlog.placed(newer, pathOf(inode), inode.baseId, attempted);
+    await this.#parts.backlog.sync();
   }
 
   async #dropTime(): Promise<void> {

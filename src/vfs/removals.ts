@@ -94,6 +94,19 @@ export class Removals {
   }
 
   /**
+   * Gives the removal up, with those of the folder's entries: what the server has shows again. Throws EBUSY while the server is
+   * being asked.
+   */
+  giveUp(task: RemovalTask): void {
+    if (this.#parts.committer.isUnderWay(task)) throw new FsError("EBUSY", `${task.path} is being removed`);
+    this.#parts.committer.cancel(task);
+    this.#forget(task, "removed");
+    const { dir, name } = task.place;
+    if (dir.removed.get(name) === task) dir.removed.delete(name);
+    this.#parts.directories.expire(dir);
+  }
+
+  /**
    * Removals that an earlier process did not live to make, hidden again in the directories that `dirAt` says. That of a folder
    * takes those of its entries along, as it did then.
    */

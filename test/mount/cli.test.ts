@@ -41,16 +41,15 @@ async function bench(scope: Scope): Promise<Bench> {
   const dir = await makeMountPoint(scope);
   const settings = { server, home };
   const records = join(home, "run/seamount");
-  const pid = async () => {
-    const [name] = await readdir(records);
-    return (JSON.parse(await readFile(join(records, name!), "utf8")) as { pid: number }).pid;
+  const pids = async () => {
+    const names = (await readdir(records)).filter((name) => name.endsWith(".json"));
+    const texts = await Promise.all(names.map((name) => readFile(join(records, name), "utf8")));
+    return texts.map((text) => (JSON.parse(text) as { pid: number }).pid);
   };
+  const pid = async () => (await pids())[0]!;
   scope.defer(async () => {
     if (await isMountPoint(dir)) await seamount(["unmount", "--lazy", dir], settings);
-    for (const name of await readdir(records).catch(() => [])) {
-      const { pid } = JSON.parse(await readFile(join(records, name), "utf8")) as { pid: number };
-      if (isAlive(pid)) process.kill(pid, "SIGKILL");
-    }
+    for (const left of await pids().catch(() => [])) if (isAlive(left)) process.kill(left, "SIGKILL");
   });
   return { home, dir, pid, run: (args, options = {}) => seamount(args, settings, options) };
 }

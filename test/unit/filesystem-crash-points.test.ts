@@ -277,3 +277,27 @@ describe("a file", () => {
     expect(await stored("/a")).toBe("FIRst");
   });
 });
+
+describe("a version whose upload began while the next one was being closed", () => {
+  useFileSystem({ commit: "background", fsync: "local", delayMs: 60_000 });
+
+  it("is replaced by it after a crash, and not taken for somebody else's", async () => {
+    await save("a", "first");
+    server.faults.hang("upload", { times: 10 });
+    const fh = await open("/a", O_WRONLY | O_TRUNC);
+    await write(fh, 0, "second");
+    const seal = state.backlog.seal.bind(state.backlog);
+    vi.spyOn(state.backlog, "seal").mockImplementationOnce(async (...sealed) => {
+      assembled.outbox.retry(undefined);
+      await until(() => server.requests.count("upload") === 1);
+      await seal(...sealed);
+    });
+    await close(fh);
+    await server.store.writeFile(id, "/a", Buffer.from("first"));
+    await crash();
+    server.faults.clear();
+    await until(isIdle);
+    expect(names()).toEqual(["a"]);
+    expect(await stored("/a")).toBe("second");
+  });
+});

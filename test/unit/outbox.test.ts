@@ -3,6 +3,7 @@ import { beforeEach, describe, expect, it } from "vitest";
 import {
   assembled,
   close,
+  crash,
   drain,
   fs,
   id,
@@ -48,5 +49,26 @@ describe("a removed tree in which somebody else made a file", () => {
     await assembled.outbox.sync();
     expect(await lookup("/d/e/theirs")).toMatchObject({ kind: "file" });
     await expect(lookup("/d/ours")).rejects.toMatchObject({ code: "ENOENT" });
+  });
+});
+
+describe("a removal that is discarded", () => {
+  it("gives the file back, also after a crash", async () => {
+    await server.store.writeFile(id, "/a", "kept");
+    await restart(HOUR_MS);
+    await fs.unlink(1, "a", signal);
+    expect(await assembled.outbox.discard(assembled.outbox.items().map((item) => item.id))).toBe(1);
+    expect(await lookup("/a")).toMatchObject({ kind: "file" });
+    await crash();
+    expect(assembled.outbox.items()).toEqual([]);
+    expect(await lookup("/a")).toMatchObject({ kind: "file" });
+  });
+
+  it("gives a folder back with everything that was in it", async () => {
+    await removedTree();
+    await assembled.outbox.discard(assembled.outbox.items().map((item) => item.id));
+    expect(await lookup("/d/e/ours")).toMatchObject({ kind: "file" });
+    await assembled.outbox.sync();
+    expect([...server.store.tree(id).keys()].sort()).toEqual(["/d", "/d/e", "/d/e/ours", "/d/e/theirs", "/d/ours"]);
   });
 });

@@ -57,16 +57,4 @@ describe("SingleFlight", () => {
     expect(await flights.run("a", async () => 1)).toBe(1);
     expect(await flights.run("a", async () => 2)).toBe(2);
   });
-
-  it("settled waits for what runs, whatever becomes of it", async () => {
-    const { started, work } = works();
-    const flights = new SingleFlight<string, string>();
-    await flights.settled("a");
-    const leaver = new AbortController();
-    const left = flights.run("a", work, leaver.signal).catch(() => {});
-    const settled = flights.settled("a");
-    leaver.abort();
-    await Promise.all([left, settled]);
-    expect(started.length).toBe(1);
-  });
 });
