@@ -145,7 +145,10 @@ describe("status", () => {
 describe("unmount", () => {
   it("--now is quick, leaves the change for the next mount, and that one stores it", async () => {
     const scope = testScope();
-    const { server, id, dir, home, run, worker } = await world(scope, { library: "Work" });
+    const { server, id, dir, home, run, worker } = await world(scope, {
+      library: "Work",
+      args: ["--write-back-delay", "60"],
+    });
     await worker.writeFile(join(dir, "new"), "later");
     server.requests.reset();
     expect(await run("unmount", "--now", dir)).toMatchObject({
