@@ -78,6 +78,7 @@ export class Outbox {
    * `items`. Rejects with the abort reason only.
    */
   async sync(under?: Inode, signal?: AbortSignal): Promise<void> {
+    signal?.throwIfAborted();
     const { commits } = this.#parts;
     const isWanted = (path: string, library: Library) => under === undefined || this.isBelow({ path, library }, under);
     const files = this.#files().filter((inode) => isWanted(pathOf(inode), inode.library));
@@ -111,13 +112,15 @@ export class Outbox {
    */
   async drain(signal: AbortSignal): Promise<OutboxItem[]> {
     const { committer } = this.#parts;
+    if (signal.aborted) committer.stop();
     await Promise.all(this.#files().map((inode) => this.#parts.commits.seal(inode).catch(() => {})));
     for (const inode of this.#files()) {
       // Sealed just now: it was never closed.
       if (inode.task !== undefined && !committer.has(inode.task)) this.#parts.commits.schedule(inode, 0);
     }
     // What failed a moment ago would only fail again, and the mount must end.
-    await this.#send(({ state }) => state.state === "waiting" || state.state === "uploading", signal);
+    if (!signal.aborted)
+      await this.#send(({ state }) => state.state === "waiting" || state.state === "uploading", signal);
     committer.stop();
     const left = this.items();
     await this.#parts.backlog.sync().catch(() => {});

@@ -52,6 +52,19 @@ describe("a removed tree in which somebody else made a file", () => {
   });
 });
 
+it("an end of the mount that has no time leaves everything to the next mount, without a request", async () => {
+  await server.store.writeFile(id, "/removed", "x");
+  await restart(HOUR_MS);
+  await fs.unlink(1, "removed", signal);
+  await close((await fs.create(1, "closed", 0o644, O_RDWR, signal)).open.fh);
+  await fs.create(1, "open", 0o644, O_RDWR, signal);
+  server.requests.reset();
+  await expect(assembled.outbox.sync(undefined, AbortSignal.abort())).rejects.toThrow();
+  const left = await assembled.outbox.drain(AbortSignal.abort());
+  expect(left.map(({ op, path }) => `${op} ${path}`).sort()).toEqual(["put /closed", "put /open", "remove /removed"]);
+  expect(server.requests.list()).toEqual([]);
+});
+
 describe("a removal that is discarded", () => {
   it("gives the file back, also after a crash", async () => {
     await server.store.writeFile(id, "/a", "kept");
