@@ -22,6 +22,9 @@ import {
   type TaskState,
 } from "./task.ts";
 
+/** So many times the delay a change waits for others at most. */
+const LONGEST_WAIT = 5;
+
 export interface QueuedTask {
   readonly task: Task;
   readonly since: number;
@@ -46,7 +49,8 @@ export interface CommitterOptions {
 export class Committer {
   readonly #options: CommitterOptions;
   readonly #entries = new Map<Task, Entry>();
-  readonly #lastRemoval = new Map<Library, { readonly at: number; readonly delayMs: number }>();
+  /** The newest change that can go together with others, per library and kind. */
+  readonly #newest = new Map<Library, Map<Task["op"], { readonly at: number; readonly delayMs: number }>>();
   #active = 0;
   #timer: NodeJS.Timeout | undefined;
   #timerAt = 0;
@@ -67,7 +71,7 @@ export class Committer {
       this.#entries.set(task, entry);
     } else if (entry.state.state === "uploading") entry.rescheduled = Math.min(at, entry.rescheduled ?? at);
     else if (!isHeldByUser(entry.state)) entry.state = { state: "waiting", at };
-    if (task.op === "remove") this.#lastRemoval.set(task.library, { at: Date.now(), delayMs });
+    if (task.isSmall) this.#remember(task, delayMs);
     this.#wakeAt(at);
   }
 
@@ -219,6 +223,12 @@ export class Committer {
     this.#wakeAt(0);
   }
 
+  #remember({ library, op }: Task, delayMs: number): void {
+    const newest =
+      this.#newest.get(library) ?? new Map<Task["op"], { readonly at: number; readonly delayMs: number }>();
+    this.#newest.set(library, newest.set(op, { at: Date.now(), delayMs }));
+  }
+
   /** Many schedule at once: they share one look at the queue. */
   #wakeAt(at: number): void {
     if (this.#stopped || (this.#timer !== undefined && this.#timerAt <= at)) return;
@@ -248,14 +258,15 @@ export class Committer {
     if (Number.isFinite(next)) this.#wakeAt(next);
   }
 
-  /** What is due, the longest waiting first: one large task, or small ones of one library. */
+  /** What is due, the longest waiting first: one large task, or small ones of one library, with those that only wait for company. */
   #nextBatch(now: number): Entry[] {
     const batch: Entry[] = [];
     let bytes = 0;
     for (const entry of this.#entries.values()) {
-      if (this.#dueAt(entry) > now) continue;
-      const { task } = entry;
+      const { task, state } = entry;
       const first = batch[0]?.task;
+      const isReady = first === undefined ? this.#dueAt(entry) <= now : state.state !== "uploading" && state.at <= now;
+      if (!isReady) continue;
       if (first !== undefined && (!task.isSmall || task.library !== first.library || task.op !== first.op)) continue;
       batch.push(entry);
       bytes += task.size;
@@ -264,12 +275,16 @@ export class Committer {
     return batch;
   }
 
-  /** Removals wait until nothing more was removed for the delay, so that a whole tree goes at once; but not for ever. */
+  /**
+   * What can go together waits until nothing more came for the delay, so that a whole tree is removed at once and many new files
+   * become few requests; but not for ever.
+   */
   #dueAt({ state, task, since }: Entry): number {
     if (state.state === "uploading") return Number.POSITIVE_INFINITY;
-    const last = task.op === "remove" && state.state === "waiting" ? this.#lastRemoval.get(task.library) : undefined;
-    if (last === undefined || state.at === 0) return state.at;
-    return Math.min(Math.max(state.at, last.at + last.delayMs), since + 5 * last.delayMs);
+    const isPatient = state.state === "waiting" && state.at > 0 && task.isSmall;
+    const newest = isPatient ? this.#newest.get(task.library)?.get(task.op) : undefined;
+    if (newest === undefined) return state.at;
+    return Math.min(Math.max(state.at, newest.at + newest.delayMs), since + LONGEST_WAIT * newest.delayMs);
   }
 
   async #run(all: readonly Entry[], guard = this.#options.guard): Promise<void> {
@@ -329,6 +344,7 @@ export class Committer {
       entry.attempts = 0;
       if (outcome === "again" || entry.rescheduled !== undefined) {
         entry.state = settled(entry, { state: "waiting", at: outcome === "again" ? 0 : entry.rescheduled! });
+        entry.since = Date.now();
         entry.rescheduled = undefined;
         if (outcome === "again") entry.next.unshift(...entry.current.splice(0));
         else for (const waiter of entry.current.splice(0)) waiter.resolve();

@@ -8,7 +8,8 @@ import { HELD_BY_USER, type Task, type TaskState } from "./task.ts";
 
 export interface Entry {
   readonly task: Task;
-  readonly since: number;
+  /** When the change that waits was accepted, in milliseconds since 1970. */
+  since: number;
   state: TaskState;
   attempts: number;
   failure: unknown;

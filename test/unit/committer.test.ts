@@ -82,6 +82,44 @@ describe("what is sent when", () => {
     expect(server.batches.flat()).toHaveLength(20);
   });
 
+  it("many new files go together when no more come, and not each at its own moment", async () => {
+    for (let i = 0; i < 50; i++) {
+      schedule(task(`/${i}`));
+      await pass(DELAY / 100);
+    }
+    await pass(DELAY);
+    expect(server.batches.map((batch) => batch.length)).toEqual([50]);
+  });
+
+  it("while new files go on coming, those that have waited for long go with all that are older than the delay", async () => {
+    for (let i = 0; i < 100; i++) {
+      schedule(task(`/${i}`));
+      await pass(DELAY / 10);
+    }
+    expect(server.batches[0]).toHaveLength(41);
+    await pass(5 * DELAY);
+    expect(server.batches.flat()).toHaveLength(100);
+    expect(server.batches.length).toBeLessThan(6);
+  });
+
+  it("a file that is written again and again is stored now and then", async () => {
+    const a = task("/a");
+    for (let i = 0; i < 40; i++) {
+      committer.schedule(a, DELAY);
+      await pass(DELAY / 2);
+    }
+    expect(server.batches.length).toBeGreaterThan(2);
+    expect(server.batches.length).toBeLessThan(6);
+  });
+
+  it("a large file waits for its own delay only", async () => {
+    schedule(task("/large", { isSmall: false }));
+    await pass(DELAY / 2);
+    schedule(task("/a"));
+    await pass(DELAY / 2);
+    expect(server.batches).toEqual([["/large"]]);
+  });
+
   it("files do not wait for removals", async () => {
     schedule(task("/a"), task("/r", { op: "remove" }));
     await pass(DELAY / 2);
