@@ -189,7 +189,9 @@ export class FileCommits {
         dirty.size <= SEED_MAX &&
         !dirty.needsBase
       ) {
-        await files.seed(version, dirty);
+        // Somebody may begin to write meanwhile, and let go of it.
+        dirty.retain();
+        await files.seed(version, dirty).finally(() => dirty.release());
       }
       // Somebody may have begun to write meanwhile.
       if (isFree()) {

@@ -87,8 +87,8 @@ export class FileStore {
   }
 
   /** A new, empty file that exists only here until its first commit. */
-  async begin(inode: FileInode): Promise<void> {
-    inode.dirty = await this.#parts.backlog.create(destinationOf(inode));
+  begin(inode: FileInode): void {
+    inode.dirty = this.#parts.backlog.create(destinationOf(inode));
     inode.dirty.touch();
     markModified(inode);
   }
@@ -115,12 +115,7 @@ export class FileStore {
   async writable(inode: FileInode, withoutBase = false): Promise<DirtyFile> {
     const present = inode.dirty;
     if (present !== undefined && !present.isSealed) return present;
-    const made = await this.#make(inode, present, withoutBase);
-    // Two first writes may have come at once.
-    if (inode.dirty !== present) {
-      await this.#parts.backlog.discard(made);
-      return this.writable(inode, withoutBase);
-    }
+    const made = this.#make(inode, present, withoutBase);
     inode.dirty = made;
     if (withoutBase) await present?.release();
     return made;
@@ -136,7 +131,7 @@ export class FileStore {
     return { ...version, read };
   }
 
-  #make(inode: FileInode, present: DirtyFile | undefined, withoutBase: boolean): Promise<DirtyFile> {
+  #make(inode: FileInode, present: DirtyFile | undefined, withoutBase: boolean): DirtyFile {
     const { backlog } = this.#parts;
     const to = destinationOf(inode);
     if (present !== undefined && !withoutBase) return backlog.fork(present, to);

@@ -54,12 +54,7 @@ export class Namespace {
       const before = await this.#removals.takeOver(dir, name, signal);
       const inode = this.#superblock.createFile(dir, name);
       takePlace(inode, before);
-      try {
-        await this.#files.begin(inode);
-      } catch (error) {
-        this.#superblock.unlink(inode);
-        throw error;
-      }
+      this.#files.begin(inode);
       this.#directories.touch(dir);
       return inode;
     });

@@ -17,7 +17,7 @@ import {
   type Removal,
   recordsOf,
 } from "./records.ts";
-import type { Spool } from "./spool.ts";
+import type { Spool, SpoolFile } from "./spool.ts";
 
 /** Where content belongs, and what the server has there as far as is known (null: nothing). */
 export interface Destination {
@@ -77,15 +77,15 @@ export class Backlog {
     return this.#next++;
   }
 
-  /** New content: empty, or made over a version. Errors are those of the local disk. */
-  async create(to: Destination, base?: BaseVersion): Promise<DirtyFile> {
-    const file = await this.#spool.create();
+  /** New content: empty, or made over a version. Errors of the local disk come when it is written or sealed. */
+  create(to: Destination, base?: BaseVersion): DirtyFile {
+    const file = this.#spool.create();
     return this.#begin(to, { file, base }, base, undefined, to.path);
   }
 
   /** New content that begins as sealed content, of which the caller hands over its share. */
-  async fork(under: DirtyFile, to: Destination): Promise<DirtyFile> {
-    const file = await this.#spool.create();
+  fork(under: DirtyFile, to: Destination): DirtyFile {
+    const file = this.#spool.create();
     const live = this.#content(under.id);
     return this.#begin(to, { file, under }, live?.base ?? undefined, under.id, live?.basePath ?? to.path);
   }
@@ -145,8 +145,12 @@ export class Backlog {
    * in `instead` are over with it. Rejects as the local disk does; then nothing counts as sealed.
    */
   async seal(dirty: DirtyFile, mtime: number, replaces?: DirtyFile, instead: readonly number[] = []): Promise<void> {
-    await dirty.seal();
-    await this.#spool.sync();
+    try {
+      await allDone(dirty.seal(), this.#spool.sync());
+    } catch (error) {
+      if (dirty.isSealed) dirty.unseal();
+      throw error;
+    }
     const over = [...instead, ...(replaces === undefined || replaces === dirty ? [] : [replaces.id])];
     const ended = new Map(over.flatMap((id) => (this.#live.has(id) ? [[id, this.#live.get(id)!] as const] : [])));
     const ends = [...ended.keys()].map((id) => ({ t: "done", id }) as const);
@@ -176,8 +180,7 @@ export class Backlog {
 
   /** What was written so far survives a crash of the machine, as a file that was never closed. */
   async persist(dirty: DirtyFile): Promise<void> {
-    await dirty.persist();
-    await this.#spool.sync();
+    await allDone(dirty.persist(), this.#spool.sync());
     await this.#journal.sync();
   }
 
@@ -196,13 +199,6 @@ export class Backlog {
   done(id: number): void {
     this.#end(id, "done");
     this.#compactIfWorthwhile();
-  }
-
-  /** Content that was never used. Its share of what it was forked from goes back to the caller. */
-  async discard(dirty: DirtyFile): Promise<void> {
-    this.#end(dirty.id, "done");
-    dirty.abandonUnder();
-    await dirty.release();
   }
 
   /** The file has no name any more: a crash leaves nothing of it, who has it open goes on. */
@@ -279,6 +275,7 @@ export class Backlog {
   async close(): Promise<void> {
     await this.#compacting;
     await this.#journal.close();
+    await this.#spool.close();
   }
 
   #inherit({ contents, removals, moves }: Pending): void {
@@ -288,7 +285,7 @@ export class Backlog {
 
   #begin(
     to: Destination,
-    from: { file: Awaited<ReturnType<Spool["create"]>>; base?: Base | undefined; under?: DirtyFile },
+    from: { file: SpoolFile; base?: Base | undefined; under?: DirtyFile },
     base: { readonly id: ObjectId; readonly size: number } | undefined,
     over: number | undefined,
     basePath: string,
@@ -376,6 +373,11 @@ export class Backlog {
     }
     return records;
   }
+}
+
+/** At the same time: the disk can make one write of both. Rejects when both have ended, with the first failure. */
+async function allDone(...works: readonly Promise<void>[]): Promise<void> {
+  for (const end of await Promise.allSettled(works)) if (end.status === "rejected") throw end.reason;
 }
 
 function spoolOf(live: Live): string | undefined {

@@ -57,6 +57,8 @@ export class DirtyFile {
   #sealed = false;
   #touched = false;
   #holders = 1;
+  /** Bytes of the spool file; undefined: not known. A file extended by truncate alone is shorter than it is. */
+  #spoolSize: number | undefined = 0;
 
   constructor({ id, file, base, under, tracker }: DirtyOptions) {
     this.id = id;
@@ -76,6 +78,7 @@ export class DirtyFile {
     dirty.#baseLimit = baseLimit;
     dirty.#sealed = sealed;
     dirty.#touched = true;
+    dirty.#spoolSize = undefined;
     return dirty;
   }
 
@@ -138,7 +141,7 @@ export class DirtyFile {
   async truncate(size: number, signal?: AbortSignal): Promise<boolean> {
     return this.#lock.run("content", "exclusive", signal, async () => {
       if (this.#sealed) return false;
-      await this.#file.use((handle) => handle.truncate(size));
+      await this.#setSpoolSize(size);
       this.#touched = true;
       this.#extents.truncate(size);
       this.#baseLimit = Math.min(this.#baseLimit, size);
@@ -177,11 +180,8 @@ export class DirtyFile {
     await this.#locked("exclusive", undefined, async () => {
       if (this.#sealed) return;
       await this.#absorb();
-      await this.#file.use(async (handle) => {
-        // A file extended by truncate alone is shorter on the disk than it is.
-        await handle.truncate(this.#size);
-        await handle.datasync();
-      });
+      await this.#setSpoolSize(this.#size);
+      await this.#file.use((handle) => handle.datasync());
       this.#sealed = true;
       this.#file.rest();
     });
@@ -226,11 +226,6 @@ export class DirtyFile {
       await this.#under?.release();
       this.#under = undefined;
     });
-  }
-
-  /** The share of what it was forked from belongs to the caller again. */
-  abandonUnder(): void {
-    this.#under = undefined;
   }
 
   /** A crash from here on leaves nothing of it. It can be read and written until it is released. */
@@ -310,10 +305,19 @@ export class DirtyFile {
         this.#cover(start, end);
       }
     }
-    await this.#file.use((handle) => handle.truncate(this.#size));
+    await this.#setSpoolSize(this.#size);
+  }
+
+  async #setSpoolSize(size: number): Promise<void> {
+    if (this.#spoolSize === size) return;
+    this.#spoolSize = undefined;
+    await this.#file.use((handle) => handle.truncate(size));
+    this.#spoolSize = size;
   }
 
   async #writeAll(data: Uint8Array, position: number): Promise<void> {
+    const sizeBefore = this.#spoolSize;
+    this.#spoolSize = undefined;
     await this.#file.use(async (handle) => {
       try {
         for (let done = 0; done < data.length; ) {
@@ -326,6 +330,7 @@ export class DirtyFile {
         throw error;
       }
     });
+    if (sizeBefore !== undefined) this.#spoolSize = Math.max(sizeBefore, position + data.length);
   }
 
   async #readSpool(start: number, end: number): Promise<Buffer> {

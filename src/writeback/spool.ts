@@ -9,26 +9,30 @@ import { join } from "node:path";
 
 export class Spool {
   readonly #folder: string;
+  readonly #handle: FileHandle;
 
-  private constructor(folder: string) {
+  private constructor(folder: string, handle: FileHandle) {
     this.#folder = folder;
+    this.#handle = handle;
   }
 
   static async open(folder: string): Promise<Spool> {
     await mkdir(folder, { recursive: true, mode: 0o700 });
-    return new Spool(folder);
+    return new Spool(folder, await open(folder, "r"));
   }
 
-  /** A new, empty file. Errors are those of the local disk (ENOSPC, EMFILE ...). */
-  async create(): Promise<SpoolFile> {
-    const name = randomUUID();
-    const path = join(this.#folder, name);
-    return new SpoolFile(name, path, await open(path, "wx+", 0o600));
+  /** A new, empty file. It is made while the caller goes on: errors of the local disk (ENOSPC, EMFILE ...) come from its first use. */
+  create(): SpoolFile {
+    const file = new SpoolFile(randomUUID(), this.#folder, "wx+");
+    file.use(async () => {}).catch(() => {});
+    return file;
   }
 
   /** A file that an earlier process left; it is opened when it is used. */
   existing(name: string): SpoolFile {
-    return new SpoolFile(name, join(this.#folder, name), undefined);
+    const file = new SpoolFile(name, this.#folder, "r+");
+    file.rest();
+    return file;
   }
 
   names(): Promise<string[]> {
@@ -51,39 +55,40 @@ export class Spool {
 
   /** Makes the names of new files durable: fdatasync of a file does not. */
   async sync(): Promise<void> {
-    const handle = await open(this.#folder, "r");
-    try {
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
+    await this.#handle.sync();
+  }
+
+  async close(): Promise<void> {
+    await this.#handle.close();
   }
 }
 
 export class SpoolFile {
   readonly name: string;
   readonly path: string;
+  /** "wx+" until it was made. */
+  #flags: "wx+" | "r+";
   #handle: Promise<FileHandle> | undefined;
   #users = 0;
   #resting = false;
   #nameless = false;
 
-  constructor(name: string, path: string, handle: FileHandle | undefined) {
+  constructor(name: string, folder: string, flags: "wx+" | "r+") {
     this.name = name;
-    this.path = path;
-    this.#handle = handle === undefined ? undefined : Promise.resolve(handle);
-    this.#resting = handle === undefined;
+    this.path = join(folder, name);
+    this.#flags = flags;
   }
 
   /** Runs `work` with the open file. */
   async use<T>(work: (handle: FileHandle) => Promise<T>): Promise<T> {
     this.#users++;
     try {
-      this.#handle ??= open(this.path, "r+");
+      this.#handle ??= open(this.path, this.#flags, 0o600);
       const handle = await this.#handle.catch((error: unknown) => {
         this.#handle = undefined;
         throw error;
       });
+      this.#flags = "r+";
       return await work(handle);
     } finally {
       this.#users--;

@@ -237,19 +237,16 @@ describe("DirtyFile", () => {
     await dirty.release();
   });
 
-  it.each(["datasync", "truncate"] as const)(
-    "a disk that fails at %s leaves it unsealed, to be sealed later",
-    async (call) => {
-      let isFull = true;
-      const dirty = new DirtyFile({ id: 1, file: await onFullDisk(call, () => isFull) });
-      await put(dirty, 0, "one");
-      await expect(dirty.seal()).rejects.toMatchObject({ code: "ENOSPC" });
-      expect([dirty.isSealed, await put(dirty, 3, "two")]).toEqual([false, true]);
-      isFull = false;
-      await dirty.seal();
-      expect(String(await collect(await dirty.content()))).toBe("onetwo");
-    },
-  );
+  it.each(["datasync"] as const)("a disk that fails at %s leaves it unsealed, to be sealed later", async (call) => {
+    let isFull = true;
+    const dirty = new DirtyFile({ id: 1, file: await onFullDisk(call, () => isFull) });
+    await put(dirty, 0, "one");
+    await expect(dirty.seal()).rejects.toMatchObject({ code: "ENOSPC" });
+    expect([dirty.isSealed, await put(dirty, 3, "two")]).toEqual([false, true]);
+    isFull = false;
+    await dirty.seal();
+    expect(String(await collect(await dirty.content()))).toBe("onetwo");
+  });
 
   it("a disk that is full when a fork is sealed leaves it as it was, and the content under it in place", async () => {
     let isFull = false;
