@@ -336,7 +336,7 @@ export class Adapter implements Operations {
       const { code, level } = failureOf(error);
       this.#log[level]({ operation, ...about, code }, `${operation}: ${(error as Error).message}`);
       if (code === "EIO" && level === "error") this.#log.debug({ err: error }, "the failure above, in full");
-      throw new ErrnoError(code, (error as Error).message, { cause: error });
+      throw error instanceof ErrnoError ? error : new ErrnoError(code, (error as Error).message, { cause: error });
     }
   }
 }

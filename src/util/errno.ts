@@ -12,13 +12,19 @@ export function errnoOf(code: Code): number {
   return constants.errno[code];
 }
 
-/** The only error a transport understands: the kernel gets `-errno`. Anything else thrown at it becomes EIO and a warning. */
+/**
+ * The only error a transport understands: the kernel gets `-errno`. Anything else thrown at it becomes EIO and a warning.
+ * It is an answer and has no stack: programs ask for names that do not exist all the time, and a stack costs more than the rest.
+ */
 export class ErrnoError extends Error {
-  override readonly name = "ErrnoError";
+  override readonly name: string = "ErrnoError";
   readonly code: Code;
 
   constructor(code: Code, message: string = code, options?: ErrorOptions) {
+    const { stackTraceLimit } = Error;
+    Error.stackTraceLimit = 0;
     super(message, options);
+    Error.stackTraceLimit = stackTraceLimit;
     this.code = code;
   }
 

@@ -7,14 +7,8 @@ import { SeafileError } from "../seafile/errors.ts";
 import { type Code, ErrnoError } from "../util/errno.ts";
 
 /** What the filesystem itself refuses. `message` is for the log; the code is what the program gets. */
-export class FsError extends Error {
+export class FsError extends ErrnoError {
   override readonly name = "FsError";
-  readonly code: Code;
-
-  constructor(code: Code, message: string, options?: ErrorOptions) {
-    super(message, options);
-    this.code = code;
-  }
 }
 
 const CODES = {
@@ -51,12 +45,11 @@ export interface Failure {
 }
 
 export function failureOf(error: unknown): Failure {
-  if (error instanceof FsError) return { code: error.code, level: "debug" };
   if (error instanceof SeafileError) {
     const code = CODES[error.kind];
     return { code, level: code === "ENOENT" || code === "EEXIST" || code === "ESTALE" ? "debug" : "warn" };
   }
-  // An interrupted request rejects with the reason of its signal, which the transport chose.
+  // Also the reason of an interrupted request's signal, which the transport chose.
   if (error instanceof ErrnoError) return { code: error.code, level: "debug" };
   if (error instanceof Error && error.name === "AbortError") return { code: "EINTR", level: "debug" };
   const code = (error as NodeJS.ErrnoException | undefined)?.code;

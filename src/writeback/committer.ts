@@ -4,6 +4,7 @@
  * until it succeeds, is taken back, or the mount ends; who waits for a task learns the outcome of an attempt that began
  * after the wait did. What a task changes, and what its outcome means, is the vfs's business. Called by vfs/*.
  */
+import { setMaxListeners } from "node:events";
 import type { Logger } from "../observe/log.ts";
 import { SeafileError } from "../seafile/errors.ts";
 import type { Library } from "../seafile/library.ts";
@@ -297,6 +298,8 @@ export class Committer {
       entry.attempts++;
     }
     const { signal } = controller;
+    // Each task of the batch may wait for something with it.
+    setMaxListeners(0, signal);
     const { library } = all[0]!.task;
     // Somebody may have made the attempt under his own lock while this one waited for the guard.
     const own = () => all.filter((entry) => entry.batch === controller);
