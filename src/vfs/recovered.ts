@@ -209,7 +209,7 @@ export async function settleMoves(
   for (const [id, move] of pending.moves) {
     const library = libraryOf(move.library);
     const isMade = library !== undefined && (await wasMade(library, move));
-    if (isMade) follow(pending, move);
+    for (const replaced of isMade ? follow(pending, move) : []) backlog.done(replaced);
     // Asked now only: later somebody may have made a folder with the old name again.
     backlog.moveSettled(id, isMade);
   }

@@ -222,12 +222,14 @@ export class Backlog {
   }
 
   /**
-   * Around moving a directory on the server: `work` says whether it moved. What waits below it follows, also when the process
-   * dies before it knows the outcome: then the server is asked.
+   * Around a move on the server: `work` says whether it was made. What waits at or below the source follows, and what waits where a
+   * file goes is over, also when the process dies before it knows the outcome: then the server is asked.
    */
   async moving<T>(move: Move, work: () => Promise<T>): Promise<T> {
     const { library, from, to } = move;
-    if (![...this.#live.values()].some((live) => isAtOrBelow(destinationOf(live), library, from))) return work();
+    const isConcerned = (at: Destination | Removal) =>
+      isAtOrBelow(at, library, from) || (at.library === library && at.path === to);
+    if (![...this.#live.values()].some((live) => isConcerned(destinationOf(live)))) return work();
     const id = this.#next++;
     this.#moves.set(id, move);
     try {

@@ -2,7 +2,8 @@
  * What a journal says is still to be done, in the order in which it was promised. Pure: records in, a state out; who calls it
  * (vfs/recovered.ts) brings the state back to life.
  * Invariants: what was done is not there any more; sealed content takes the place of what was removed under its path before, and
- * of other content when it is renamed there; a move that was made is followed by everything at or below its source.
+ * of other content when it is renamed there, and so does a file that was moved there; a move that was made is followed by
+ * everything at or below its source.
  */
 import { ExtentSet } from "../util/extent-set.ts";
 import type { JournalRecord } from "./journal-record.ts";
@@ -14,11 +15,16 @@ export function replay(records: readonly JournalRecord[]): Pending {
   return state;
 }
 
-/** Puts what belongs at or below a moved path where it is now. */
+/** Puts what belongs at or below a moved path where it is now. Answers with the content that a moved file took the place of. */
 export function follow(
-  { contents, removals }: Pick<Pending, "contents" | "removals">,
-  { library, from, to }: Move,
-): void {
+  { contents, removals, finished }: Pick<Pending, "contents" | "removals" | "finished">,
+  { library, from, to, kind }: Move,
+): number[] {
+  const replaced = [...contents.values()].filter((it) => kind === "file" && it.library === library && it.path === to);
+  for (const { id, spool } of replaced) {
+    (contents as Map<number, PendingContent>).delete(id);
+    (finished as Set<string>).add(spool);
+  }
   for (const content of contents.values()) {
     const { path, basePath } = content;
     if (isAtOrBelow(content, library, from)) content.path = moved(path, from, to);
@@ -29,6 +35,7 @@ export function follow(
     if (!isAtOrBelow(removal, library, from)) continue;
     (removals as Map<number, Removal>).set(id, { ...removal, path: moved(removal.path, from, to) });
   }
+  return replaced.map(({ id }) => id);
 }
 
 class Replay implements Pending {

@@ -211,6 +211,26 @@ describe("after a crash", () => {
     expect(await renaming).toBe("interrupted");
   });
 
+  it.each([true, false])(
+    "a stored file that was renamed over one that only exists here has taken its place if the server moved it: %s",
+    async (isMade) => {
+      await server.store.writeFile(id, "/a", Buffer.from("stored"));
+      server.faults.hang("upload", { times: 10 });
+      await save("b", "waiting");
+      server.faults.hang("move", { times: 10 });
+      server.faults.hang("rename", { times: 10 });
+      const renaming = rename("a", "b").catch(() => "interrupted");
+      await until(() => server.requests.count("move") + server.requests.count("rename") > 0);
+      if (isMade) server.store.move(id, "/a", "/b");
+      await crash();
+      server.faults.clear();
+      await until(isIdle);
+      expect(names()).toEqual(isMade ? ["b"] : ["a", "b"]);
+      expect(await stored("/b")).toBe(isMade ? "stored" : "waiting");
+      expect(await renaming).toBe("interrupted");
+    },
+  );
+
   it("a stored file of which nothing was changed is not recovered", async () => {
     await server.store.writeFile(id, "/a", Buffer.from("new"));
     await server.store.writeFile(id, "/b", Buffer.from("old"));

@@ -55,6 +55,15 @@ describe("replay", () => {
     expect([summary([]), replay([]).next]).toEqual([{ contents: [], removals: [], moves: [] }, 1]);
   });
 
+  it("a file that was moved takes the place of content that waited there, once the move is known to be made", () => {
+    const move: JournalRecord = { ...moving(2, "/a", "/b"), kind: "file" } as JournalRecord;
+    const before = [opened(1, "/b"), sealed(1, 3), move];
+    expect(summary(before).contents).toEqual(["1 /b"]);
+    expect(summary([...before, { t: "void", id: 2 }]).contents).toEqual(["1 /b"]);
+    const pending = replay([...before, { t: "done", id: 2 }]);
+    expect([[...pending.contents], [...pending.finished]]).toEqual([[], ["s1"]]);
+  });
+
   it("answers with a number above every number in the journal, those of what is over included", () => {
     expect(replay([removing(7, "/a"), { t: "done", id: 7 }, opened(3, "/b")]).next).toBe(8);
   });
