@@ -6,7 +6,7 @@
  */
 import { SEED_MAX } from "../cache/policy.ts";
 import type { Logger } from "../observe/log.ts";
-import type { ObjectId, RemoteEntry } from "../seafile/types.ts";
+import type { RemoteEntry } from "../seafile/types.ts";
 import { KeyedMutex } from "../util/keyed-mutex.ts";
 import { splitExtension } from "../util/paths.ts";
 import { now } from "../util/timespec.ts";
@@ -16,7 +16,7 @@ import type { Directories } from "./directory.ts";
 import type { FileStore } from "./file-store.ts";
 import { type DirInode, type FileInode, type Inode, isHeldHere, isUnsealed, isUnstored, pathOf } from "./inode.ts";
 import type { Locks } from "./locks.ts";
-import { identify, type OnConflict, PutTask } from "./put-task.ts";
+import { type OnConflict, PutTask } from "./put-task.ts";
 import type { Superblock } from "./superblock.ts";
 
 /** When what was written is sent to the server, and who waits for it. */
@@ -116,7 +116,8 @@ export class FileCommits {
         return;
       }
       const earlier = inode.sealed;
-      const attempted = (await this.#attemptUnderWay(inode)) ?? inode.attempted;
+      // It is ours, and what is sealed now shall replace it.
+      const attempted = (await inode.task?.attempt) ?? inode.attempted;
       backlog.placed(dirty, pathOf(inode), inode.baseId, attempted);
       const over = [...inode.instead];
       await backlog.seal(dirty, mtime, earlier, over);
@@ -246,22 +247,6 @@ export class FileCommits {
     if (present !== undefined && present !== inode && isHeldHere(present)) this.#makeWay(dir, present);
     this.#parts.superblock.move(inode, dir, name);
     this.#parts.directories.expire(dir);
-  }
-
-  /** What the server may have by the time of a crash without our knowing. It is ours, and what is sealed now shall replace it. */
-  async #attemptUnderWay({ sealed, task }: FileInode): Promise<ObjectId | undefined> {
-    // With parts still missing nothing of it was sent yet.
-    if (sealed === undefined || task === undefined || sealed.needsBase) return undefined;
-    if (!this.#parts.committer.isUnderWay(task)) return undefined;
-    sealed.retain();
-    try {
-      return await identify(await sealed.content());
-    } catch (error) {
-      this.#parts.log.debug({ err: error }, "unidentified upload");
-      return undefined;
-    } finally {
-      await sealed.release();
-    }
   }
 
   #newTask(inode: FileInode, mayBeStored = false): PutTask {

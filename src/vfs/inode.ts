@@ -11,7 +11,7 @@ import type { Brand } from "../util/brand.ts";
 import { joinPath } from "../util/paths.ts";
 import type { Timespec } from "../util/timespec.ts";
 import type { DirtyFile } from "../writeback/dirty-file.ts";
-import type { Task } from "../writeback/task.ts";
+import type { PutTask } from "./put-task.ts";
 import type { RemovalTask } from "./removal-task.ts";
 
 /** A positive integer below 2^53, never reused while the mount lives. The root is 1, as the kernel has it (FUSE_ROOT_ID). */
@@ -69,7 +69,7 @@ export interface FileInode extends Common {
   /** The newest content that is sealed and not stored: what is committed next. */
   sealed: DirtyFile | undefined;
   /** The commit in the queue. */
-  task: Task | undefined;
+  task: PutTask | undefined;
   /** Numbers of removals that are over once this file's content is sealed: it takes the place of what was removed. */
   readonly instead: number[];
   /** The change is a new time and nothing else. */

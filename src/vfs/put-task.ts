@@ -56,6 +56,10 @@ export class PutTask implements Task {
   /** An earlier process may have stored this very content. */
   #mayBeStored: boolean;
 
+  /** The content of the attempt under way; not of one that goes elsewhere. */
+  #sent: Content | undefined;
+  #attempt: Promise<ObjectId | undefined> | undefined;
+
   constructor(id: number, inode: FileInode, mayBeStored: boolean, parts: PutParts) {
     this.id = id;
     this.inode = inode;
@@ -103,20 +107,38 @@ export class PutTask implements Task {
       const content = await dirty.content(signal);
       if (this.#mayBeStored && inode.attempted === undefined) await this.#rememberAttempt(content);
       this.#mayBeStored = false;
-      await this.#announce(dirty, content);
+      if (this.#aside === undefined) this.#sent = content;
+      await this.#announce(dirty);
       const change = await this.#change(content, signal);
       const finish = async (result: AttemptResult) => {
         try {
           return await this.#finish(dirty, generation, change, result);
         } finally {
+          this.#over();
           await release();
         }
       };
       return { change, finish };
     } catch (error) {
+      this.#over();
       await release();
       throw error;
     }
+  }
+
+  /** The id of what the server may have by now without our knowing, while an attempt is under way; undefined: nothing is. */
+  get attempt(): Promise<ObjectId | undefined> | undefined {
+    if (this.#sent === undefined) return undefined;
+    this.#attempt ??= identify(this.#sent).catch((error: unknown) => {
+      this.#parts.log.debug({ err: error }, "unidentified upload");
+      return undefined;
+    });
+    return this.#attempt;
+  }
+
+  #over(): void {
+    this.#sent = undefined;
+    this.#attempt = undefined;
   }
 
   /** Whether the version that a crash kept from getting a time, or another name, is not there any more. */
@@ -229,15 +251,21 @@ export class PutTask implements Task {
     if (this.#aside === undefined) this.inode.attempted = (await identify(content)) ?? this.inode.attempted;
   }
 
-  /** What is being written or closed just now is to replace what is sent: after a crash that must not look like somebody else's. */
-  async #announce(dirty: DirtyFile, content: Content): Promise<void> {
+  /**
+   * What is being written or closed just now is to replace what is sent: after a crash that must not look like somebody else's. Who
+   * closes later asks `attempt`.
+   */
+  async #announce(dirty: DirtyFile): Promise<void> {
     const { inode } = this;
-    const newer = inode.dirty;
-    if (newer === undefined || newer === dirty || this.#aside !== undefined) return;
-    const attempted = await identify(content);
-    if (attempted === undefined) return;
-    this.#parts.backlog.placed(newer, pathOf(inode), inode.baseId, attempted);
-    await this.#parts.backlog.sync();
+    const told = new Set([dirty]);
+    const untold = () => [inode.sealed, inode.dirty].find((it) => it !== undefined && !told.has(it));
+    for (let newer = untold(); newer !== undefined; newer = untold()) {
+      const attempted = await this.attempt;
+      if (attempted === undefined) return;
+      told.add(newer);
+      this.#parts.backlog.placed(newer, pathOf(inode), inode.baseId, attempted);
+      await this.#parts.backlog.sync();
+    }
   }
 
   async #dropTime(): Promise<void> {

@@ -298,10 +298,10 @@ describe("a file", () => {
   });
 });
 
-describe("a version whose upload began while the next one was being closed", () => {
+describe("a version whose upload is under way while others are closed", () => {
   useFileSystem({ commit: "background", fsync: "local", delayMs: 60_000 });
 
-  it("is replaced by it after a crash, and not taken for somebody else's", async () => {
+  it("is replaced after a crash by the one that was being closed when it began, and not taken for somebody else's", async () => {
     await save("a", "first");
     server.faults.hang("upload", { times: 10 });
     const fh = await open("/a", O_WRONLY | O_TRUNC);
@@ -319,5 +319,20 @@ describe("a version whose upload began while the next one was being closed", () 
     await until(isIdle);
     expect(names()).toEqual(["a"]);
     expect(await stored("/a")).toBe("second");
+  });
+
+  it("is replaced after a crash by the one after next, too", async () => {
+    await save("a", "first");
+    server.faults.hang("upload", { times: 10 });
+    assembled.outbox.retry(undefined);
+    await until(() => server.requests.count("upload") === 1);
+    await overwrite("a", "second");
+    await overwrite("a", "third");
+    await server.store.writeFile(id, "/a", Buffer.from("first"));
+    await crash();
+    server.faults.clear();
+    await until(isIdle);
+    expect(names()).toEqual(["a"]);
+    expect(await stored("/a")).toBe("third");
   });
 });
