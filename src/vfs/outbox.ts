@@ -3,6 +3,7 @@
  * the mount. Invariant: giving up is the only way in which accepted content goes without being stored, and only its user does it.
  * Called by mount.ts (end of the mount) and by the control socket through it.
  */
+import { setMaxListeners } from "node:events";
 import { constants } from "node:fs";
 import { open } from "node:fs/promises";
 import type { Library } from "../seafile/library.ts";
@@ -79,6 +80,7 @@ export class Outbox {
    */
   async sync(under?: Inode, signal?: AbortSignal): Promise<void> {
     signal?.throwIfAborted();
+    allowAll(signal);
     const { commits } = this.#parts;
     const isWanted = (path: string, library: Library) => under === undefined || this.isBelow({ path, library }, under);
     const files = this.#files().filter((inode) => isWanted(pathOf(inode), inode.library));
@@ -112,6 +114,7 @@ export class Outbox {
    */
   async drain(signal: AbortSignal): Promise<OutboxItem[]> {
     const { committer } = this.#parts;
+    allowAll(signal);
     if (signal.aborted) committer.stop();
     await Promise.all(this.#files().map((inode) => this.#parts.commits.seal(inode).catch(() => {})));
     for (const inode of this.#files()) {
@@ -210,4 +213,9 @@ export class Outbox {
     }
     return files;
   }
+}
+
+/** Everything that waits is waited for with the one signal. */
+function allowAll(signal: AbortSignal | undefined): void {
+  if (signal !== undefined) setMaxListeners(0, signal);
 }

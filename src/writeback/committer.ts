@@ -12,6 +12,7 @@ import type { Change } from "../seafile/types.ts";
 import { type Deferred, deferred, raceAbort } from "../util/abort.ts";
 import type { Release } from "../util/keyed-mutex.ts";
 import { applyAll } from "./apply-all.ts";
+import { Batching, type BatchLimits } from "./batching.ts";
 import { type Entry, heldError, newEntry, settled, waitersOf, withdraw } from "./queue-entry.ts";
 import {
   type Attempt,
@@ -23,9 +24,6 @@ import {
   type TaskState,
 } from "./task.ts";
 
-/** So many times the delay a change waits for others at most. */
-const LONGEST_WAIT = 5;
-
 export interface QueuedTask {
   readonly task: Task;
   readonly since: number;
@@ -33,7 +31,7 @@ export interface QueuedTask {
   readonly state: TaskState;
 }
 
-export interface CommitterOptions {
+export interface CommitterOptions extends BatchLimits {
   readonly log: Logger;
   /** Batches at the same time. */
   readonly parallel: number;
@@ -41,8 +39,6 @@ export interface CommitterOptions {
   readonly retryMaxMs: number;
   /** Longest pause before a held task is tried again: its cause may have gone away. */
   readonly heldMs: number;
-  readonly batchMax: number;
-  readonly batchBytes: number;
   /** Keeps the paths of the library as they are while a batch is under way. */
   readonly guard: (library: Library, signal: AbortSignal) => Promise<Release>;
 }
@@ -50,8 +46,7 @@ export interface CommitterOptions {
 export class Committer {
   readonly #options: CommitterOptions;
   readonly #entries = new Map<Task, Entry>();
-  /** The newest change that can go together with others, per library and kind. */
-  readonly #newest = new Map<Library, Map<Task["op"], { readonly at: number; readonly delayMs: number }>>();
+  readonly #batching: Batching;
   #active = 0;
   #timer: NodeJS.Timeout | undefined;
   #timerAt = 0;
@@ -61,6 +56,7 @@ export class Committer {
 
   constructor(options: CommitterOptions) {
     this.#options = options;
+    this.#batching = new Batching(options);
   }
 
   /** Puts the task into the queue, or sets anew when it is due: `delayMs` from now. What is held by the user stays held. */
@@ -72,7 +68,7 @@ export class Committer {
       this.#entries.set(task, entry);
     } else if (entry.state.state === "uploading") entry.rescheduled = Math.min(at, entry.rescheduled ?? at);
     else if (!isHeldByUser(entry.state)) entry.state = { state: "waiting", at };
-    if (task.isSmall) this.#remember(task, delayMs);
+    this.#batching.noticed(task, delayMs);
     this.#wakeAt(at);
   }
 
@@ -224,12 +220,6 @@ export class Committer {
     this.#wakeAt(0);
   }
 
-  #remember({ library, op }: Task, delayMs: number): void {
-    const newest =
-      this.#newest.get(library) ?? new Map<Task["op"], { readonly at: number; readonly delayMs: number }>();
-    this.#newest.set(library, newest.set(op, { at: Date.now(), delayMs }));
-  }
-
   /** Many schedule at once: they share one look at the queue. */
   #wakeAt(at: number): void {
     if (this.#stopped || (this.#timer !== undefined && this.#timerAt <= at)) return;
@@ -245,7 +235,7 @@ export class Committer {
     if (this.#stopped) return;
     const now = Date.now();
     while (this.#active < this.#options.parallel) {
-      const batch = this.#nextBatch(now);
+      const batch = this.#batching.next(this.#entries.values(), now);
       if (batch.length === 0) break;
       this.#active++;
       void this.#run(batch).finally(() => {
@@ -255,37 +245,8 @@ export class Committer {
     }
     if (this.#active >= this.#options.parallel) return;
     let next = Number.POSITIVE_INFINITY;
-    for (const entry of this.#entries.values()) next = Math.min(next, this.#dueAt(entry));
+    for (const entry of this.#entries.values()) next = Math.min(next, this.#batching.dueAt(entry));
     if (Number.isFinite(next)) this.#wakeAt(next);
-  }
-
-  /** What is due, the longest waiting first: one large task, or small ones of one library, with those that only wait for company. */
-  #nextBatch(now: number): Entry[] {
-    const batch: Entry[] = [];
-    let bytes = 0;
-    for (const entry of this.#entries.values()) {
-      const { task, state } = entry;
-      const first = batch[0]?.task;
-      const isReady = first === undefined ? this.#dueAt(entry) <= now : state.state !== "uploading" && state.at <= now;
-      if (!isReady) continue;
-      if (first !== undefined && (!task.isSmall || task.library !== first.library || task.op !== first.op)) continue;
-      batch.push(entry);
-      bytes += task.size;
-      if (!task.isSmall || batch.length >= this.#options.batchMax || bytes >= this.#options.batchBytes) break;
-    }
-    return batch;
-  }
-
-  /**
-   * What can go together waits until nothing more came for the delay, so that a whole tree is removed at once and many new files
-   * become few requests; but not for ever.
-   */
-  #dueAt({ state, task, since }: Entry): number {
-    if (state.state === "uploading") return Number.POSITIVE_INFINITY;
-    const isPatient = state.state === "waiting" && state.at > 0 && task.isSmall;
-    const newest = isPatient ? this.#newest.get(task.library)?.get(task.op) : undefined;
-    if (newest === undefined) return state.at;
-    return Math.min(Math.max(state.at, newest.at + newest.delayMs), since + LONGEST_WAIT * newest.delayMs);
   }
 
   async #run(all: readonly Entry[], guard = this.#options.guard): Promise<void> {
