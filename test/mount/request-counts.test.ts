@@ -9,8 +9,8 @@ import type { DevServer } from "../../src/devserver/index.ts";
 import { startServer } from "../support/fixture.ts";
 import { FsWorker } from "../support/fs-worker.ts";
 import { EMAIL, type Mounted, mountLibrary } from "../support/mounts.ts";
-import { ok } from "../support/process.ts";
-import { fileScope } from "../support/scope.ts";
+import { eventually, ok } from "../support/process.ts";
+import { fileScope, testScope } from "../support/scope.ts";
 import { serverText } from "../support/trees.ts";
 
 const FILES = 1000;
@@ -180,5 +180,58 @@ describe("changing the tree of listed folders", () => {
     const paths = [...server.store.tree(libraryId).keys()];
     expect(paths).not.toContain("/small/f7");
     expect(paths).not.toContain("/deep/gone");
+  });
+});
+
+describe("in a mount as it is by default", () => {
+  const FOLDERS = 10;
+  const FILES_EACH = 30;
+  const folders = Array.from({ length: FOLDERS }, (_, i) => `d${i}`);
+  const tree = () => [...server.store.tree(libraryId).keys()].filter((path) => path.startsWith("/new/t"));
+  const countOf = (kinds: readonly string[]) =>
+    Object.fromEntries([...new Set(kinds)].sort().map((kind) => [kind, kinds.filter((each) => each === kind).length]));
+  const removal = (dir: string) =>
+    requestsOf(async () => {
+      await ok("rm", ["-r", join(dir, "new/t")]);
+      await eventually("all is removed", () => tree().length === 0);
+    });
+  let dir: string;
+
+  beforeAll(async () => {
+    const args = ["--refresh", "3600"];
+    dir = (await mountLibrary(scope, { server, library: "Counts", args, background: true })).dir;
+    await ok("ls", [dir, join(dir, "new")]);
+  });
+
+  it("300 new files in 10 folders are few uploads, and rm -r of them one removal, after a look into each folder", async () => {
+    const storing = await requestsOf(async () => {
+      await ok("mkdir", ["-p", ...folders.map((name) => join(dir, "new/t", name))]);
+      for (const name of folders) {
+        for (let i = 0; i < FILES_EACH; i++)
+          await worker.writeFile(join(dir, "new/t", name, `f${i}`), `content of ${i}`);
+      }
+      await eventually("all is stored", () => tree().length === 1 + FOLDERS * (1 + FILES_EACH));
+    });
+    const { upload, ...others } = countOf(storing);
+    expect(others).toEqual({ mkdir: 1 + FOLDERS, "upload-link": 1 });
+    expect(upload).toBeLessThan(3 * FOLDERS);
+    expect(countOf(await removal(dir))).toEqual({ dir: 1 + FOLDERS, "delete-dir": 1 });
+  });
+
+  it("rm -r of 300 listed files in 10 folders is one removal, after a look at the whole", async () => {
+    server.store.mkdir(libraryId, "/new/t");
+    for (const name of folders) {
+      server.store.mkdir(libraryId, `/new/t/${name}`);
+      for (let i = 0; i < FILES_EACH; i++) await server.store.writeFile(libraryId, `/new/t/${name}/f${i}`, `${i}`);
+    }
+    const scope = testScope();
+    const mounted = await mountLibrary(scope, {
+      server,
+      library: "Counts",
+      args: ["--refresh", "3600"],
+      background: true,
+    });
+    await ok("ls", ["-R", mounted.dir]);
+    expect(countOf(await removal(mounted.dir))).toEqual({ dir: 1, "delete-dir": 1 });
   });
 });
