@@ -8,7 +8,7 @@ import type { Logger } from "../observe/log.ts";
 import { SeafileError } from "../seafile/errors.ts";
 import type { Library } from "../seafile/library.ts";
 import type { LibraryId } from "../seafile/types.ts";
-import { splitPath } from "../util/paths.ts";
+import { joinPath, splitPath } from "../util/paths.ts";
 import { fromSeconds } from "../util/timespec.ts";
 import type { Backlog } from "../writeback/backlog.ts";
 import { recoveredName } from "../writeback/conflict.ts";
@@ -208,24 +208,30 @@ export async function settleMoves(
 ): Promise<void> {
   for (const [id, move] of pending.moves) {
     const library = libraryOf(move.library);
-    const isMade = library !== undefined && (await wasMade(library, move));
+    const isMade = library !== undefined && (await isMadeNow(library, move));
     for (const replaced of isMade ? follow(pending, move) : []) backlog.done(replaced);
     // Asked now only: later somebody may have made a folder with the old name again.
     backlog.moveSettled(id, isMade);
   }
 }
 
-/** Whether the server made a move whose answer nobody lived to see. */
-async function wasMade(library: Library, { from, to }: Move): Promise<boolean> {
-  const has = async (path: string) => {
+/** Whether the server made a move whose answer nobody lived to see. Of two steps it may have made one: then the other is made now. */
+async function isMadeNow(library: Library, { from, to, kind, object }: Move): Promise<boolean> {
+  const entryAt = async (path: string) => {
     const { parent, name } = splitPath(path);
     try {
       const listing = await library.list(parent);
-      return listing !== "unchanged" && listing.entries.some((entry) => entry.name === name);
+      return listing === "unchanged" ? undefined : listing.entries.find((entry) => entry.name === name);
     } catch (error) {
-      if (error instanceof SeafileError && error.kind === "not-found") return false;
+      if (error instanceof SeafileError && error.kind === "not-found") return undefined;
       throw error;
     }
   };
-  return (await has(to)) && !(await has(from));
+  if ((await entryAt(from)) !== undefined) return false;
+  if ((await entryAt(to)) !== undefined) return true;
+  const interim = joinPath(splitPath(to).parent, splitPath(from).name);
+  const entry = await entryAt(interim);
+  if (entry?.kind !== kind || (object !== undefined && entry.id !== object)) return false;
+  const [result] = await library.apply([{ op: "move", from: interim, to, kind }]);
+  return result?.ok === true;
 }

@@ -238,7 +238,9 @@ export class Renames {
     const path = joinPath(pathOf(to.dir), to.name);
     const change = { op: "move", from: pathOf(source), to: path, kind: source.kind } as const;
     await this.#removals.flush(to.dir, to.name, signal);
-    await this.#backlog.moving({ library: source.library!.id, ...change }, () =>
+    const object = source.kind === "file" && source.baseId !== null ? { object: source.baseId } : {};
+    const { op: _op, ...move } = change;
+    await this.#backlog.moving({ library: source.library!.id, ...move, ...object }, () =>
       whileMoving(source, async () => {
         const moved = await this.#changes.apply(from.dir, change, signal);
         if (source.kind === "dir") this.#recovered.moved(source.library!, change.from, path);

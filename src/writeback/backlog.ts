@@ -5,6 +5,7 @@
  */
 import type { Logger } from "../observe/log.ts";
 import type { LibraryId, ObjectId } from "../seafile/types.ts";
+import { splitPath } from "../util/paths.ts";
 import { type Base, DirtyFile, type Tracker } from "./dirty-file.ts";
 import type { Journal, JournalRecord } from "./journal.ts";
 import {
@@ -227,13 +228,15 @@ export class Backlog {
    */
   async moving<T>(move: Move, work: () => Promise<T>): Promise<T> {
     const { library, from, to } = move;
+    // The server makes it in two steps: a crash between them must not leave the entry under a third name.
+    const isTwofold = splitPath(from).parent !== splitPath(to).parent && splitPath(from).name !== splitPath(to).name;
     const isConcerned = (at: Destination | Removal) =>
       isAtOrBelow(at, library, from) || (at.library === library && at.path === to);
-    if (![...this.#live.values()].some((live) => isConcerned(destinationOf(live)))) return work();
+    if (!isTwofold && ![...this.#live.values()].some((live) => isConcerned(destinationOf(live)))) return work();
     const id = this.#next++;
     this.#moves.set(id, move);
     try {
-      await this.#journal.accept({ t: "moving", id, library, from, to, kind: move.kind });
+      await this.#journal.accept({ t: "moving", id, ...move });
       return await this.#moved(id, move, work);
     } finally {
       this.#moves.delete(id);
@@ -361,8 +364,7 @@ export class Backlog {
   #records(): JournalRecord[] {
     const records: JournalRecord[] = [];
     for (const [id, move] of this.#moves) {
-      const { library, from, to, kind } = move;
-      records.push({ t: "moving", id, library, from, to, kind });
+      records.push({ t: "moving", id, ...move });
     }
     for (const [id, live] of this.#live) {
       if (live.kind === "removal") {

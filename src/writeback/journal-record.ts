@@ -60,6 +60,8 @@ export type JournalRecord =
       readonly from: string;
       readonly to: string;
       readonly kind: "file" | "dir";
+      /** Of a file: what is moved, as far as known. */
+      readonly object?: ObjectId;
     }
   | { readonly t: "held"; readonly id: number; readonly reason: string; readonly because: string }
   | { readonly t: "released"; readonly id: number }
@@ -119,7 +121,14 @@ const FIELDS: { readonly [T in Kind]: Fields<T> } = {
   },
   placed: { id: isId, path: isPath, expects: orNull(isObjectId), attempted: optional(isObjectId) },
   removing: { id: isId, library: isLibraryId, path: isPath, kind: isEntryKind, expects: orNull(isObjectId) },
-  moving: { id: isId, library: isLibraryId, from: isPath, to: isPath, kind: isEntryKind },
+  moving: {
+    id: isId,
+    library: isLibraryId,
+    from: isPath,
+    to: isPath,
+    kind: isEntryKind,
+    object: optional(isObjectId),
+  },
   held: { id: isId, reason: isText, because: isText },
   released: { id: isId },
   done: { id: isId },

@@ -19,6 +19,8 @@ export interface Move {
   readonly from: string;
   readonly to: string;
   readonly kind: "file" | "dir";
+  /** Of a file: what is moved, as far as known. */
+  readonly object?: ObjectId;
 }
 
 export interface PendingContent {

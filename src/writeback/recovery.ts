@@ -70,8 +70,8 @@ class Replay implements Pending {
         break;
       }
       case "moving": {
-        const { library, from, to, kind } = record;
-        this.moves.set(record.id, { library, from, to, kind });
+        const { id: _id, t: _t, ...move } = record;
+        this.moves.set(record.id, move);
         break;
       }
       case "done":

@@ -231,6 +231,27 @@ describe("after a crash", () => {
     },
   );
 
+  it.each(["file", "dir"])(
+    "a %s that was being moved to another folder under another name is not left half-way",
+    async (kind) => {
+      server.store.mkdir(id, "/d");
+      if (kind === "dir") server.store.mkdir(id, "/a");
+      else await server.store.writeFile(id, "/a", Buffer.from("stored"));
+      const dir = await lookup("/d");
+      server.faults.hang("rename");
+      const moving = fs
+        .rename({ parent: 1, name: "a" }, { parent: dir.ino, name: "b" }, false, signal)
+        .catch(() => "cut");
+      await until(() => server.requests.count("rename") > 0);
+      expect([...server.store.tree(id).keys()].sort()).toEqual(["/d", "/d/a"]);
+      await crash();
+      server.faults.clear();
+      expect(await moving).toBe("cut");
+      await until(() => server.store.tree(id).has("/d/b"));
+      expect([...server.store.tree(id).keys()].sort()).toEqual(["/d", "/d/b"]);
+    },
+  );
+
   it("a stored file of which nothing was changed is not recovered", async () => {
     await server.store.writeFile(id, "/a", Buffer.from("new"));
     await server.store.writeFile(id, "/b", Buffer.from("old"));
