@@ -91,6 +91,7 @@ describe("what is sent when", () => {
     expect(server.batches.map((batch) => batch.length)).toEqual([50]);
   });
 
+  // SEMANTICS: "Files of at most 1 MiB wait until no more are closed for so long, to be stored together, and five times as long at most."
   it("while new files go on coming, those that have waited for long go with all that are older than the delay", async () => {
     for (let i = 0; i < 100; i++) {
       schedule(task(`/${i}`));
