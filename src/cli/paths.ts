@@ -24,6 +24,11 @@ export function runDirs(): string[] {
   return runtime && isOwn(runtime) ? [join(runtime, "seamount"), fallback] : [fallback];
 }
 
+/** Where a running mount keeps what it must reach at any time: below its own mount point it would wait for itself. */
+export function ownFolders(): string[] {
+  return [paths.data, paths.log, paths.config, ...runDirs()];
+}
+
 /** After `sudo` XDG_RUNTIME_DIR may be another user's. */
 function isOwn(folder: string): boolean {
   return statSync(folder, { throwIfNoEntry: false })?.uid === process.getuid?.();

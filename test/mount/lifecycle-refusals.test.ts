@@ -1,4 +1,5 @@
 /** Mounts that cannot be: each refusal has its documented exit code and one sentence, in the foreground and behind. */
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import type { DevServer } from "../../src/devserver/index.ts";
@@ -68,6 +69,15 @@ describe.concurrent.each([
   it("a mount point that is a file is exit code 5", async () => {
     await expectRefusal(mount(["/etc/hostname", "--library", "Work"]), 5, /not a (folder|directory)/i, "/etc/hostname");
   });
+
+  it.each(["data", "run", "run/seamount"])(
+    "a mount point above seamount's own files (%s) is exit code 5",
+    async (name) => {
+      const dir = join(home, name);
+      await mkdir(dir, { recursive: true });
+      await expectRefusal(mount([dir, "--library", "Work"]), 5, /files of seamount itself/, dir);
+    },
+  );
 
   it("an unknown library is exit code 7", async ({ onTestFinished }) => {
     const dir = await makeMountPoint(testScope(onTestFinished));

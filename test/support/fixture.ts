@@ -17,6 +17,14 @@ export async function startServer(scope: Scope, options: DevServerOptions = {}):
   return server;
 }
 
+/** Every kind of file server and version that writing has to be right with. */
+export const SERVERS = [
+  { flavour: "c", compat: 11 },
+  { flavour: "c", compat: 12 },
+  { flavour: "go", compat: 11 },
+  { flavour: "go", compat: 12 },
+] as const satisfies readonly DevServerOptions[];
+
 /** A folder of its own for one test, seen from both sides. */
 export interface Folder {
   /** Below the mount point. */

@@ -13,7 +13,7 @@ import { type MountFlags, parseMountWords, VALUE_OPTIONS } from "../mount-flags.
 import { findRecord } from "../mount-record.ts";
 import { canonicalMountpoint } from "../mountpoint.ts";
 import { remark, remarkOnTerminal, say } from "../output.ts";
-import { logFileOf } from "../paths.ts";
+import { logFileOf, ownFolders } from "../paths.ts";
 
 interface Args {
   readonly mountpoint: string;
@@ -146,6 +146,14 @@ async function checkMountpoint(path: string): Promise<string> {
   if (record) {
     const hint = `unmount it first with \`seamount unmount ${path}\``;
     throw new CliError(EXIT.mount, `${mountpoint} is mounted already, by process ${record.pid}: ${hint}.`);
+  }
+  const own = await Promise.all(ownFolders().map(canonicalMountpoint));
+  const inside = own.find((folder) => folder === mountpoint || folder.startsWith(`${mountpoint.replace(/\/$/, "")}/`));
+  if (inside !== undefined) {
+    throw new CliError(
+      EXIT.mount,
+      `${mountpoint} holds files of seamount itself (${inside}): choose another folder to mount on.`,
+    );
   }
   return mountpoint;
 }
