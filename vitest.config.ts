@@ -68,7 +68,7 @@ export default defineConfig({
           testTimeout: 60_000,
         },
       },
-      mountProject("mount", { transport: "kernel", modelSeconds: 120 }, FUSE_NATIVE_ONLY, 1),
+      mountProject("mount", { transport: "kernel", modelSeconds: 90 }, FUSE_NATIVE_ONLY, 1),
       mountProject("mount-fuse-native", { transport: "fuse-native", modelSeconds: 45 }, ONCE, 2),
     ],
   },

@@ -10,7 +10,7 @@ import { outcome } from "../support/fs-worker.ts";
 import { ok } from "../support/process.ts";
 
 describe.each(SERVERS)("file server $flavour, as of version $compat", (options) => {
-  const shared = useMount({ server: options });
+  const shared = useMount({ server: options, mount: { args: ["--refresh", "0.2"] } });
 
   interface States {
     /** The version (object id) at the path in each state after the first, or undefined where nothing is there. */

@@ -9,7 +9,7 @@ import { fileOf, pattern } from "../support/trees.ts";
 const SIZE = 300_000;
 
 describe.each(SERVERS)("file server $flavour, as of version $compat", (options) => {
-  const shared = useMount({ server: options });
+  const shared = useMount({ server: options, mount: { args: ["--refresh", "0.2"] } });
 
   /** A file of SIZE pattern bytes that the server has and this mount has never read, and its content. */
   async function stored(name = "data.bin") {
