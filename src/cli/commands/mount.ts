@@ -83,6 +83,7 @@ export const mountCommand: CommandModule<object, Args> = {
     const { server, ...flags } = collectFlags(args);
     const credentials = findCredentials(server);
     const options = { ...fromCredentials(credentials), ...flags, mountpoint } satisfies MountOptions;
+    await refuseOwnFolders(mountpoint);
     await check(options);
     const name = options.library ?? new URL(options.server).host;
     const ready = (transport: string) => {
@@ -147,6 +148,11 @@ async function checkMountpoint(path: string): Promise<string> {
     const hint = `unmount it first with \`seamount unmount ${path}\``;
     throw new CliError(EXIT.mount, `${mountpoint} is mounted already, by process ${record.pid}: ${hint}.`);
   }
+  return mountpoint;
+}
+
+/** Above what it must reach itself, the mount would wait for itself. */
+async function refuseOwnFolders(mountpoint: string): Promise<void> {
   const own = await Promise.all(ownFolders().map(canonicalMountpoint));
   const inside = own.find((folder) => folder === mountpoint || folder.startsWith(`${mountpoint.replace(/\/$/, "")}/`));
   if (inside !== undefined) {
@@ -155,5 +161,4 @@ async function checkMountpoint(path: string): Promise<string> {
       `${mountpoint} holds files of seamount itself (${inside}): choose another folder to mount on.`,
     );
   }
-  return mountpoint;
 }
