@@ -63,6 +63,7 @@ export default defineConfig({
           name: "fast",
           include: ["test/architecture.test.ts", "test/{unit,protocol,contract,crash}/**/*.test.ts"],
           exclude: ["**/*.mount.test.ts"],
+          globalSetup: ["test/support/programs.ts"],
           pool: "forks",
           maxWorkers: 2,
           testTimeout: 60_000,

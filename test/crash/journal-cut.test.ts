@@ -3,17 +3,18 @@ import { once } from "node:events";
 import { fstatSync, readSync, statSync } from "node:fs";
 import { type FileHandle, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { silentLogger } from "../../src/observe/log.ts";
 import { Journal } from "../../src/writeback/journal.ts";
 import { decodeLog, HEADER } from "../../src/writeback/journal-frame.ts";
+import { compiled } from "../support/programs.ts";
 import { type DiskCall, interceptDisk } from "../unit/file-handle-seam.ts";
 import { idsOf, numbered } from "../unit/journal-records.ts";
 
-const CHILD = resolve(import.meta.dirname, "journal-child.ts");
+const CHILD = compiled(import.meta.dirname, "journal-child");
 
 let folder: string;
 let path: string;
@@ -218,8 +219,7 @@ describe("a journal whose process dies", () => {
   it.each([20, 400])(
     "by kill -9 after %i promises under load has kept them all",
     async (promises) => {
-      const args = ["--import", import.meta.resolve("tsx"), CHILD, folder];
-      const child = spawn(process.execPath, args, { stdio: ["pipe", "pipe", "inherit"] });
+      const child = spawn(process.execPath, [CHILD, folder], { stdio: ["pipe", "pipe", "inherit"] });
       children.push(child);
       const run = { synced: new Set<number>(), leaving: new Set<number>(), left: new Set<number>() };
       const exited = once(child, "exit");

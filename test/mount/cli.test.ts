@@ -2,6 +2,7 @@
  * The command line with a server behind it and a kernel under it: background mounts and their true exit codes, unmounting
  * by everybody who can, what is left behind, and where secrets are not.
  */
+
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
@@ -12,8 +13,9 @@ import { beforeAll, describe, expect, it } from "vitest";
 import type { DevServer } from "../../src/devserver/index.ts";
 import { startServer } from "../support/fixture.ts";
 import { isMountPoint, mountEntries } from "../support/mountinfo.ts";
-import { EMAIL, environment, MAIN, makeHome, makeMountPoint, mountLibrary, seamount } from "../support/mounts.ts";
+import { EMAIL, environment, makeHome, makeMountPoint, mountLibrary, seamount } from "../support/mounts.ts";
 import { eventually, ok, python, run } from "../support/process.ts";
+import { MAIN } from "../support/programs.ts";
 import { fileScope, type Scope, testScope } from "../support/scope.ts";
 
 const PASSWORD = "testpass123";

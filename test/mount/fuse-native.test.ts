@@ -2,6 +2,7 @@
  * The known defects of fuse-native (native-notes/fuse-native.md) and of what it stands on: each is either not reached or has no effect.
  * Runs in the project mount-fuse-native only. "The program" is the built one; MemoryOperations stand behind the transport elsewhere.
  */
+
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdir, readdir } from "node:fs/promises";
@@ -11,8 +12,9 @@ import { mounted, startMount } from "../protocol/mount-process.ts";
 import { startServer } from "../support/fixture.ts";
 import { FsWorker, outcome } from "../support/fs-worker.ts";
 import { isMountPoint, mountEntries } from "../support/mountinfo.ts";
-import { EMAIL, environment, MAIN, makeHome, makeMountPoint, mountLibrary, NOBODY } from "../support/mounts.ts";
+import { EMAIL, environment, makeHome, makeMountPoint, mountLibrary, NOBODY } from "../support/mounts.ts";
 import { eventually, ok, python, run } from "../support/process.ts";
+import { MAIN } from "../support/programs.ts";
 import { testScope } from "../support/scope.ts";
 import { pattern } from "../support/trees.ts";
 

@@ -3,15 +3,16 @@
  * Invariant: process and mount are gone when their scope ends, also when the test failed. Used by the mount tests of this folder and of fuse-native.
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { resolve } from "node:path";
 import { createInterface } from "node:readline";
 import type { TransportOptions } from "../../src/fuse/transport.ts";
 import { lazyUnmount, mountsUnder } from "../support/mountinfo.ts";
 import { makeMountPoint } from "../support/mounts.ts";
 import { eventually } from "../support/process.ts";
+import { compiled } from "../support/programs.ts";
 import { type Scope, tempDir } from "../support/scope.ts";
 
-const CHILD = resolve(import.meta.dirname, "mount-child.ts");
+/** Serves MemoryOperations; arguments: mount point, TransportOptions in JSON, transport. */
+export const CHILD = compiled(import.meta.dirname, "mount-child");
 
 export type ChildEvent = Readonly<Record<string, unknown>> & { readonly event: string };
 
@@ -106,16 +107,14 @@ export async function startMount(scope: Scope, settings: ChildSettings = {}): Pr
   const { uid } = settings;
   const home = await tempDir(scope, "home");
   const dir = settings.dir ?? (await makeMountPoint(scope, uid));
-  const nodeArguments = [...(settings.nodeArguments ?? []), "--import", import.meta.resolve("tsx")];
   const childArguments = [CHILD, dir, JSON.stringify(settings.options ?? {}), settings.transport ?? "kernel"];
-  const child = spawn(process.execPath, [...nodeArguments, ...childArguments], {
-    // tsx keeps a cache in TMPDIR unless told not to, which another user could not write.
-    env: { PATH: process.env["PATH"], HOME: home, TSX_DISABLE_CACHE: "1", ...settings.env },
+  const started = spawn(process.execPath, [...(settings.nodeArguments ?? []), ...childArguments], {
+    env: { PATH: process.env["PATH"], HOME: home, ...settings.env },
     stdio: ["pipe", "pipe", "pipe"],
     cwd: "/",
     ...(uid === undefined ? {} : { uid, gid: uid }),
   });
-  const mount = new MountProcess(dir, child);
+  const mount = new MountProcess(dir, started);
   scope.defer(() => mount.dispose());
   return mount;
 }

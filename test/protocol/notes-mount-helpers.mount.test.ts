@@ -3,27 +3,19 @@
  * native-notes/mount-helpers.md. Each set-up is made in a mount namespace of its own (unshare -m), so that nothing
  * outside of it changes; hence for root only.
  */
+
 import { spawn } from "node:child_process";
 import { chmod, chown, mkdir, writeFile } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { mountEntries } from "../support/mountinfo.ts";
 import { makeMountPoint, NOBODY } from "../support/mounts.ts";
 import { ok, run } from "../support/process.ts";
 import { fileScope, type Scope, tempDir, testScope } from "../support/scope.ts";
 import { IS_ROOT, openDevice } from "./identities.ts";
-import { type ChildEvent, MountProcess, mounted } from "./mount-process.ts";
+import { CHILD, type ChildEvent, MountProcess, mounted } from "./mount-process.ts";
 
-const CHILD = resolve(import.meta.dirname, "mount-child.ts");
-
-const childArguments = (dir: string, options = {}) => [
-  process.execPath,
-  "--import",
-  import.meta.resolve("tsx"),
-  CHILD,
-  dir,
-  JSON.stringify(options),
-];
+const childArguments = (dir: string, options = {}) => [process.execPath, CHILD, dir, JSON.stringify(options)];
 
 /**
  * Runs a shell script and then its arguments in a mount namespace of their own. Copies of the FUSE mounts of tests that run at the

@@ -5,15 +5,16 @@
  */
 import { spawn } from "node:child_process";
 import { readdir, writeFile } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { mountAt } from "../../src/fuse/system/mountinfo.ts";
 import { makeMountPoint } from "../support/mounts.ts";
 import { ok } from "../support/process.ts";
+import { compiled } from "../support/programs.ts";
 import { type Scope, tempDir } from "../support/scope.ts";
 import { MountProcess } from "./mount-process.ts";
 import type { SpySettings } from "./spy-child.ts";
 
-const CHILD = resolve(import.meta.dirname, "spy-child.ts");
+const CHILD = compiled(import.meta.dirname, "spy-child");
 /** How long a mount may take to answer one stat before it counts as deadlocked, in milliseconds. */
 const NEVER_MS = 2000;
 
@@ -84,21 +85,17 @@ export async function startSpy(scope: Scope, { env, ...settings }: SpyOptions = 
   await ok("mount", ["-t", "fusectl", "fusectl", connections]);
   const dir = await makeMountPoint(scope);
   const home = await tempDir(scope, "home");
-  const child = spawn(
-    process.execPath,
-    ["--import", import.meta.resolve("tsx"), CHILD, dir, JSON.stringify(settings)],
-    {
-      env: { PATH: process.env["PATH"], HOME: home, TSX_DISABLE_CACHE: "1", ...env },
-      stdio: ["pipe", "pipe", "pipe"],
-      cwd: "/",
-    },
-  );
-  const mount = new MountProcess(dir, child);
+  const started = spawn(process.execPath, [CHILD, dir, JSON.stringify(settings)], {
+    env: { PATH: process.env["PATH"], HOME: home, ...env },
+    stdio: ["pipe", "pipe", "pipe"],
+    cwd: "/",
+  });
+  const mount = new MountProcess(dir, started);
   scope.defer(() => mount.dispose());
   await mount.next("mounted");
   // The device number names this mount's connection; all others in fusectl belong to somebody else.
   const device = (await mountAt(dir))!.device;
-  const spy = new Spy(mount, child.pid!, join(connections, device.slice(device.indexOf(":") + 1)));
+  const spy = new Spy(mount, started.pid!, join(connections, device.slice(device.indexOf(":") + 1)));
   scope.defer(() => spy.abort().catch(() => {}));
   return spy;
 }

@@ -1,25 +1,17 @@
 /**
- * Runs once around each mount project: builds dist (the tests start the built program in child processes) and makes one
+ * Runs once around each mount project: compiles the programs that tests start in child processes and makes one
  * temp folder for the whole run. Invariant: a run that leaves a mount, a process's files or a temp folder behind fails.
  * Called by vitest (globalSetup of the mount projects); what it returns is called after the last test.
  */
-import { execFile } from "node:child_process";
 import { chmod, mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
-import { promisify } from "node:util";
+import { join } from "node:path";
 import type { TestProject } from "vitest/node";
 import { isMountPoint, lazyUnmount, mountsUnder } from "./mountinfo.ts";
-
-const ROOT = resolve(import.meta.dirname, "../..");
+import { setup as compilePrograms } from "./programs.ts";
 
 export async function setup(project: TestProject): Promise<() => Promise<void>> {
-  try {
-    const tsc = join(ROOT, "node_modules/typescript/bin/tsc");
-    await promisify(execFile)(process.execPath, [tsc, "-p", "tsconfig.build.json"], { cwd: ROOT });
-  } catch (error) {
-    throw new Error(`dist cannot be built:\n${(error as { stdout?: string }).stdout ?? String(error)}`);
-  }
+  await compilePrograms();
   const temp = await mkdtemp(join(tmpdir(), "seamount-test-"));
   await chmod(temp, 0o755);
   // Some tests mount as an ordinary user. udev opens the device to everybody; a container without udev leaves it to root.

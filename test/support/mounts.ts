@@ -3,16 +3,17 @@
  * mount has an own HOME with own XDG folders, gets its token through the environment, and is gone when its scope ends.
  * The log is what the foreground process wrote to stderr. Called by all mount tests.
  */
+
 import { type ChildProcess, spawn } from "node:child_process";
 import { chown, mkdir, readdir, readFile } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import type { DevServer } from "../../src/devserver/index.ts";
 import { isMountPoint, lazyUnmount } from "./mountinfo.ts";
 import { eventually, type RunOptions, type RunResult, run } from "./process.ts";
+import { MAIN } from "./programs.ts";
 import { type Scope, tempDir } from "./scope.ts";
 import { transportArguments } from "./transport.ts";
 
-export const MAIN = resolve(import.meta.dirname, "../../dist/cli/main.js");
 export const EMAIL = "test@example.com";
 export const NOBODY = 65534;
 

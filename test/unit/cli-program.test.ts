@@ -1,16 +1,15 @@
 /** The program as the shell sees it, as far as it needs no server and no mount: help, usage errors, exit codes, secrets. */
+
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-
-const MAIN = resolve(import.meta.dirname, "../../src/cli/main.ts");
-const TSX = import.meta.resolve("tsx");
+import { MAIN } from "../support/programs.ts";
 
 let home: string;
 beforeAll(() => {
@@ -25,7 +24,7 @@ interface Result {
 }
 
 async function seamount(args: readonly string[], env: Record<string, string> = {}, input = ""): Promise<Result> {
-  const child = spawn(process.execPath, ["--import", TSX, MAIN, ...args], {
+  const child = spawn(process.execPath, [MAIN, ...args], {
     env: { PATH: process.env["PATH"], HOME: home, XDG_CONFIG_HOME: join(home, "config"), ...env },
   });
   child.stdin.on("error", () => {}).end(input);

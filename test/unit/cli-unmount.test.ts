@@ -1,15 +1,17 @@
 /** `seamount unmount` and the process that serves the mount: what it is asked, what is waited for, and what is told. */
+
 import { once } from "node:events";
 import { mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { runCliOnTerminal, runHere, spawnSource } from "./run-cli.ts";
+import { compiled } from "../support/programs.ts";
+import { runCliOnTerminal, runHere, spawnProgram } from "./run-cli.ts";
 
-const FAKE = resolve(import.meta.dirname, "fake-mount.ts");
+const FAKE = compiled(import.meta.dirname, "fake-mount");
 let home: string;
 let dir: string;
-const started: ReturnType<typeof spawnSource>[] = [];
+const started: ReturnType<typeof spawnProgram>[] = [];
 
 beforeEach(() => {
   home = mkdtempSync(join(tmpdir(), "seamount-"));
@@ -29,7 +31,7 @@ afterEach(async () => {
 
 /** A recorded process that ends in this manner. */
 async function serve(manner: string) {
-  const child = spawnSource(home, FAKE, [dir, manner]);
+  const child = spawnProgram(home, FAKE, [dir, manner]);
   started.push(child);
   child.stderr.pipe(process.stderr);
   await once(child.stdout, "data");

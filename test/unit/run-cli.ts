@@ -1,16 +1,14 @@
 /**
- * Runs `seamount` from its sources: in the test process, which is quick, or as the shell would, without a terminal or on one
+ * Runs `seamount`: from its sources in the test process, which is quick, or compiled as the shell would, without a terminal or on one
  * of its own. Used by the cli tests.
  */
+
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { resolve } from "node:path";
 import { text } from "node:stream/consumers";
 import { vi } from "vitest";
 import { runCommandLine } from "../../src/cli/command-line.ts";
-
-const MAIN = resolve(import.meta.dirname, "../../src/cli/main.ts");
-const TSX = import.meta.resolve("tsx");
+import { MAIN } from "../support/programs.ts";
 
 export interface CliResult {
   readonly code: number;
@@ -28,15 +26,15 @@ const environment = (home: string) => ({
   TZ: "UTC",
 });
 
-/** A process that runs a file of the sources or tests. */
-export function spawnSource(home: string, file: string, args: readonly string[]) {
-  return spawn(process.execPath, ["--import", TSX, file, ...args], {
+/** A process that runs a compiled program. */
+export function spawnProgram(home: string, file: string, args: readonly string[]) {
+  return spawn(process.execPath, [file, ...args], {
     env: environment(home),
     stdio: ["ignore", "pipe", "pipe"],
   });
 }
 
-export const spawnCli = (home: string, args: readonly string[]) => spawnSource(home, MAIN, args);
+export const spawnCli = (home: string, args: readonly string[]) => spawnProgram(home, MAIN, args);
 
 /** In this process and with its environment; one at a time. */
 export async function runHere(args: readonly string[]): Promise<CliResult> {
@@ -86,7 +84,7 @@ export async function runCliOnTerminal(
   args: readonly string[],
   typed: { readonly prompt: string; readonly answer: string } = { prompt: "", answer: "" },
 ): Promise<CliResult> {
-  const argv = [typed.prompt, typed.answer, process.execPath, "--import", TSX, MAIN, ...args];
+  const argv = [typed.prompt, typed.answer, process.execPath, MAIN, ...args];
   const child = spawn("/usr/bin/python3", ["-c", TERMINAL, ...argv], { env: { ...environment(home), TERM: "xterm" } });
   child.stdin.end();
   const [stdout, stderr, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, "close")]);

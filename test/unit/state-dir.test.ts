@@ -3,15 +3,16 @@ import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { silentLogger } from "../../src/observe/log.ts";
 import type { LibraryId } from "../../src/seafile/types.ts";
 import { takePidLock, thisHolder } from "../../src/writeback/pid-lock.ts";
 import { StateDir, targetName } from "../../src/writeback/state-dir.ts";
+import { compiled } from "../support/programs.ts";
 
-const CHILD = resolve(import.meta.dirname, "state-dir-child.ts");
+const CHILD = compiled(import.meta.dirname, "state-dir-child");
 const LIBRARY = "5a1b9d0c-1111-2222-3333-444455556666" as LibraryId;
 const PATH = process.env["PATH"];
 
@@ -48,7 +49,7 @@ interface Answer {
 
 /** Opens the state folder in another process, started through `wrapper`. */
 async function openElsewhere(wrapper: readonly string[] = []): Promise<Answer & { process: ChildProcess }> {
-  const words = [process.execPath, "--import", import.meta.resolve("tsx"), CHILD, JSON.stringify(options)];
+  const words = [process.execPath, CHILD, JSON.stringify(options)];
   const [program = "", ...args] = [...wrapper, ...words];
   const child = spawn(program, args, { stdio: ["pipe", "pipe", "inherit"] });
   started.push(child);
