@@ -14,8 +14,8 @@ import {
   RETRY_MAX_MS,
 } from "./cache/policy.ts";
 import type { Logger } from "./observe/log.ts";
-import type { Account } from "./seafile/account.ts";
 import type { Library } from "./seafile/library.ts";
+import type { Source } from "./seafile/source.ts";
 import type { LibraryId } from "./seafile/types.ts";
 import { BlockReader } from "./vfs/block-reader.ts";
 import { Directories } from "./vfs/directory.ts";
@@ -35,7 +35,7 @@ import { Committer } from "./writeback/committer.ts";
 import type { Pending } from "./writeback/records.ts";
 
 export interface FileSystemOptions {
-  readonly account: Account;
+  readonly account: Source;
   /** undefined: all libraries of the account. */
   readonly library: Library | undefined;
   /** The folder of the library that is the root. */

@@ -4,8 +4,8 @@
 import type { Assembled } from "./assemble.ts";
 import type { MountControl, MountStatus, QueueItem } from "./control/protocol.ts";
 import type { Target } from "./mount-target.ts";
-import type { Account } from "./seafile/account.ts";
 import type { Library } from "./seafile/library.ts";
+import type { Source } from "./seafile/source.ts";
 import type { Inode } from "./vfs/inode.ts";
 import { uniqueNames } from "./vfs/library-root.ts";
 import type { OutboxItem } from "./vfs/outbox.ts";
@@ -16,7 +16,7 @@ export interface ControlParts {
   readonly user: string;
   readonly transport: string;
   readonly target: Target;
-  readonly account: Account;
+  readonly account: Source;
   readonly assembled: Assembled;
   readonly unmount: (drainMs: number | undefined) => Promise<{ readonly pending: number }>;
 }

@@ -5,6 +5,8 @@ import type { ResolvedMountOptions } from "./options.ts";
 import type { Account } from "./seafile/account.ts";
 import { SeafileError } from "./seafile/errors.ts";
 import type { Library } from "./seafile/library.ts";
+import type { LinkAccount } from "./seafile/link-account.ts";
+import type { LinkAddress } from "./seafile/link-address.ts";
 import type { LibraryInfo } from "./seafile/types.ts";
 import { joinPath, normalizePath, splitPath } from "./util/paths.ts";
 import { uniqueNames } from "./vfs/library-root.ts";
@@ -43,6 +45,12 @@ export async function findTarget(account: Account, options: ResolvedMountOptions
     label: path === "/" ? info.name : `${info.name}:${path}`,
     infos,
   };
+}
+
+/** The folder of a public link. The label names no token. */
+export function linkTarget(account: LinkAccount, { path }: LinkAddress): Target {
+  const { info } = account.link;
+  return { library: account.link, path, readOnly: !info.writable, label: info.name, infos: [info] };
 }
 
 function pick(infos: readonly LibraryInfo[], wanted: string): LibraryInfo | undefined {

@@ -10,10 +10,13 @@ import type { MountControl } from "./control/protocol.ts";
 import { Adapter } from "./fuse/adapter.ts";
 import type { Session } from "./fuse/transport.ts";
 import { controlOf } from "./mount-control.ts";
-import { findTarget, type Target } from "./mount-target.ts";
+import { findTarget, linkTarget, type Target } from "./mount-target.ts";
 import { type Logger, silentLogger } from "./observe/log.ts";
 import { type MountOptions, parseMountOptions, type ResolvedMountOptions } from "./options.ts";
 import { Account } from "./seafile/account.ts";
+import { LinkAccount } from "./seafile/link-account.ts";
+import { parseLink } from "./seafile/link-address.ts";
+import type { Source } from "./seafile/source.ts";
 import type { LibraryId } from "./seafile/types.ts";
 import { deferred } from "./util/abort.ts";
 import { ErrnoError } from "./util/errno.ts";
@@ -22,6 +25,9 @@ import { StateDir, targetName } from "./writeback/state-dir.ts";
 
 /** How long the end of a mount tries to store what is pending before it leaves it to the next mount, in milliseconds. */
 const DRAIN_MS = 60_000;
+
+/** Stands for the user of a link, who has no account. */
+const NOBODY = "link";
 
 /** What a mount left when it ended. */
 export interface MountEnd {
@@ -56,20 +62,12 @@ export async function mount(options: MountOptions): Promise<Mount> {
   const log = resolved.log ?? silentLogger();
   const undo: (() => Promise<unknown>)[] = [];
   try {
-    const account = new Account({
-      server: resolved.server,
-      token: resolved.token,
-      log: log.child({ part: "seafile" }),
-      retry: { deadlineMs: resolved.timeoutMs },
-      timeouts: { headers: resolved.timeoutMs, body: resolved.timeoutMs },
-      ...(resolved.fileServer === undefined ? {} : { fileServer: resolved.fileServer }),
-    });
+    const { account, server, open } = sourceOf(resolved, log);
     undo.push(() => account.close());
-    const { email: user } = await account.check();
-    const target = await findTarget(account, resolved);
+    const { user, target } = await open();
     const stateDir = await StateDir.open({
       stateDir: resolved.stateDir,
-      server: resolved.server,
+      server,
       user,
       target: targetName(target.library?.id, target.path ?? "/"),
       mountpoint: resolved.mountpoint,
@@ -78,17 +76,52 @@ export async function mount(options: MountOptions): Promise<Mount> {
     undo.push(() => stateDir.release());
     const state = await openWriteState(stateDir, log);
     undo.push(() => state.close());
-    return await serve({ resolved, log, account, target, stateDir, state, user });
+    return await serve({ resolved, log, account, server, target, stateDir, state, user });
   } catch (error) {
     for (const step of undo.reverse()) await step().catch(() => {});
     throw error;
   }
 }
 
+interface Opened {
+  readonly account: Source;
+  readonly server: string;
+  /** Asks the server who comes and what there is. */
+  readonly open: () => Promise<{ readonly user: string; readonly target: Target }>;
+}
+
+/** An account, or a public link without one. */
+function sourceOf(resolved: ResolvedMountOptions, log: Logger): Opened {
+  const { fileServer, timeoutMs, server, token, link, linkPassword: password } = resolved;
+  const client = {
+    log: log.child({ part: "seafile" }),
+    retry: { deadlineMs: timeoutMs },
+    timeouts: { headers: timeoutMs, body: timeoutMs },
+    ...(fileServer === undefined ? {} : { fileServer }),
+  };
+  if (link !== undefined) {
+    const address = parseLink(link);
+    const account = new LinkAccount({ ...client, address, password });
+    const open = async () => {
+      await account.check();
+      return { user: NOBODY, target: linkTarget(account, address) };
+    };
+    return { account, server: address.server, open };
+  }
+  // The options' schema sees to it that there are both.
+  const account = new Account({ ...client, server: server!, token: token! });
+  const open = async () => {
+    const { email: user } = await account.check();
+    return { user, target: await findTarget(account, resolved) };
+  };
+  return { account, server: server!, open };
+}
+
 interface Parts {
   readonly resolved: ResolvedMountOptions;
   readonly log: Logger;
-  readonly account: Account;
+  readonly account: Source;
+  readonly server: string;
   readonly target: Target;
   readonly stateDir: StateDir;
   readonly state: WriteState;
@@ -125,7 +158,7 @@ async function serve(parts: Parts): Promise<Mount> {
   const transport = await choice.load();
   const session = await transport(adapter, {
     mountpoint,
-    fsname: `${new URL(resolved.server).host}:${target.label}`,
+    fsname: `${new URL(parts.server).host}:${target.label}`,
     // A library that is shared read-only is mounted read-write and answers EROFS itself: its permission may change.
     readOnly: resolved.readOnly,
     allowOther,
@@ -174,7 +207,7 @@ function handle(parts: Parts, session: Session, { assembled, choice, kept }: Ser
   };
   const control = controlOf({
     mountpoint: resolved.mountpoint,
-    server: resolved.server,
+    server: parts.server,
     user: parts.user,
     transport: choice.name,
     target,

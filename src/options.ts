@@ -40,13 +40,17 @@ const absolutePath = z
 
 const isLogger = (value: unknown) => typeof (value as { child?: unknown } | null)?.child === "function";
 
-export const mountOptionsSchema = z.strictObject({
-  /** Base URL of the server, as in the browser: `https://seafile.example.com`. */
-  server: serverUrl,
-  /** API token of the account (Seafile: POST /api2/auth-token/). */
+const fields = z.strictObject({
+  /** Base URL of the server, as in the browser: `https://seafile.example.com`. Needed unless there is a `link`. */
+  server: serverUrl.optional(),
+  /** API token of the account (Seafile: POST /api2/auth-token/). Needed unless there is a `link`. */
   token: z
     .string("must be a string")
-    .regex(/^[\x21-\x7e]+$/, "must be the API token: letters and digits without spaces"),
+    .regex(/^[\x21-\x7e]+$/, "must be the API token: letters and digits without spaces")
+    .optional(),
+  /** Address of a public link (`https://seafile.example.com/d/TOKEN/`), which is mounted without an account. */
+  link: z.string("must be a URL").optional(),
+  linkPassword: z.string("must be a string").optional(),
   /** Absolute path of an existing folder. */
   mountpoint: absolutePath,
   /** What to show: "NAME", "NAME:/path" or a library id. Without it, every library is a folder. */
@@ -79,6 +83,14 @@ export const mountOptionsSchema = z.strictObject({
   transport: z.enum(TRANSPORTS, `must be one of ${TRANSPORTS.join(", ")}`).default("auto"),
   fuseOptions: z.array(z.enum(FUSE_OPTIONS, `must be one of ${FUSE_OPTIONS.join(", ")}`)).default([]),
   log: z.custom<Logger>(isLogger, "must be a pino logger").optional(),
+});
+
+export const mountOptionsSchema = fields.superRefine(({ link, server, token, library }, context) => {
+  const complain = (name: string, message: string) => context.addIssue({ code: "custom", path: [name], message });
+  if (link === undefined && server === undefined) complain("server", "is missing");
+  if (link === undefined && token === undefined) complain("token", "is missing");
+  if (link !== undefined && library !== undefined)
+    complain("library", "does not go with a link, which shows one folder");
 });
 
 export type MountOptions = z.input<typeof mountOptionsSchema>;

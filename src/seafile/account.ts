@@ -8,12 +8,13 @@ import { type Context, repeat } from "./context.ts";
 import { getAccountInfo, getAuthPing, getLibraries, getServerInfo, postAuthToken } from "./endpoints.ts";
 import { SeafileError } from "./errors.ts";
 import { type ClientOptions, HttpClient } from "./http.ts";
-import { Library } from "./library.ts";
+import { AccountLibrary } from "./library.ts";
 import { DEFAULT_LIMITS } from "./limits.ts";
 import { LinkCache } from "./links.ts";
 import { isWritable, rankOf } from "./permission.ts";
 import { DEFAULT_RETRY, type RetryPolicy, retry } from "./retry.ts";
 import type { LibraryLine } from "./schema.ts";
+import type { Source } from "./source.ts";
 import type { LibraryId, LibraryInfo, Quota } from "./types.ts";
 
 export interface LoginOptions {
@@ -61,10 +62,10 @@ function refusedLogin(error: unknown, otpGiven: boolean): unknown {
 /** The first version that stores the `last_modify` of an upload (seafile-server 12.0, fileserver/fileop.go). */
 const KEEPS_MTIMES_FROM = 12;
 
-export class Account {
+export class Account implements Source {
   readonly #http: HttpClient;
   readonly #context: Context;
-  readonly #libraries = new Map<LibraryId, Library>();
+  readonly #libraries = new Map<LibraryId, AccountLibrary>();
   #version: Promise<string> | undefined;
 
   constructor(options: ClientOptions & { readonly token: string }) {
@@ -123,13 +124,13 @@ export class Account {
   }
 
   /** The same object for the same library; it takes over the newer line. */
-  library(info: LibraryInfo): Library {
+  library(info: LibraryInfo): AccountLibrary {
     const known = this.#libraries.get(info.id);
     if (known !== undefined) {
       known.update(info);
       return known;
     }
-    const library = new Library(this.#context, info, (signal) => this.quota(signal));
+    const library = new AccountLibrary(this.#context, info, (signal) => this.quota(signal));
     this.#libraries.set(info.id, library);
     return library;
   }

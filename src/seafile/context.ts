@@ -27,7 +27,7 @@ export interface Context {
 
 /** Repeats a request that does no harm when applied twice. */
 export function repeat<T>(
-  context: Context,
+  context: Pick<Context, "log" | "policy">,
   signal: AbortSignal | undefined,
   request: (signal: AbortSignal | undefined) => Promise<T>,
 ): Promise<T> {

@@ -37,7 +37,9 @@ export interface UploadFile {
 }
 
 export interface Upload {
-  /** Folder below the root without leading slash, "" for the root; made when missing. */
+  /** What the link is for: the root of the library unless said. */
+  readonly top?: string;
+  /** Folder below that without leading slash, "" for itself; made when missing. */
   readonly folder: string;
   /** At least one; each name once. */
   readonly files: readonly UploadFile[];
@@ -62,9 +64,9 @@ function rfc3339(seconds: number): string {
 }
 
 /** The fields of an upload. */
-export function fieldsOf({ folder, replace, mtime }: Omit<Upload, "files">): Record<string, string> {
+export function fieldsOf({ top = "/", folder, replace, mtime }: Omit<Upload, "files">): Record<string, string> {
   return {
-    parent_dir: "/",
+    parent_dir: top,
     ...(folder === "" ? {} : { relative_path: folder }),
     // Only the form field counts on the C server, only 0 and 1 are taken by the Go one.
     replace: replace ? "1" : "0",

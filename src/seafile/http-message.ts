@@ -27,6 +27,8 @@ export interface HttpRequest {
   readonly body?: RequestBody;
   readonly headers?: Readonly<Record<string, string>>;
   readonly headersTimeoutMs?: number;
+  /** A redirect is what is asked for: it is answered, never followed. */
+  readonly redirects?: boolean;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -34,11 +36,14 @@ export interface HttpAnswer {
   readonly status: number;
   readonly body: string;
   header(name: string): string | undefined;
+  /** All values of a header that may come several times. */
+  headers(name: string): readonly string[];
 }
 
 export interface HttpStream {
   readonly status: number;
   header(name: string): string | undefined;
+  headers(name: string): readonly string[];
   /** The bytes as they arrive, once; ending the iteration frees the connection. Rejects with a SeafileError when cut. */
   readonly chunks: AsyncIterable<Buffer>;
   /** Gives the answer up; needed only when `chunks` is not iterated. */

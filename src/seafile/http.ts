@@ -94,12 +94,12 @@ export class HttpClient {
     return Math.floor((this.#clock() + this.#skewMs) / 1000);
   }
 
-  /** Makes one request and reads the whole answer. Rejects unless the status is 2xx. */
+  /** Makes one request and reads the whole answer. Rejects unless the status is 2xx, or a redirect where that is asked for. */
   async call(request: HttpRequest): Promise<HttpAnswer> {
-    const { status, header, chunks } = await this.stream(request);
+    const { status, header, headers, chunks } = await this.stream(request);
     const parts: Buffer[] = [];
     for await (const chunk of chunks) parts.push(chunk);
-    return { status, header, body: Buffer.concat(parts).toString("utf8") };
+    return { status, header, headers, body: Buffer.concat(parts).toString("utf8") };
   }
 
   /** Makes one request and hands out the body as it arrives. Rejects unless the status is 2xx. */
@@ -109,9 +109,10 @@ export class HttpClient {
       if (this.closing.aborted) throw abortReason(this.closing);
       const answer = await this.#send(request);
       this.#isOnline = true;
-      const header = (name: string) => headerOf(answer.headers, name);
+      const headers = (name: string) => [answer.headers[name] ?? []].flat();
+      const header = (name: string) => headers(name)[0];
       this.#noteDate(header("date"));
-      if (answer.statusCode < 200 || answer.statusCode >= 300) throw await refusal(request, answer);
+      if (!isSuccess(request, answer.statusCode)) throw await refusal(request, answer);
       const count = (bytes: number) => {
         if (request.side === "file-server") this.#downloaded += bytes;
       };
@@ -119,7 +120,7 @@ export class HttpClient {
         answer.body.on("error", () => {}).destroy();
         release();
       };
-      return { status: answer.statusCode, header, chunks: bodyOf(request, answer, release, count), discard };
+      return { status: answer.statusCode, header, headers, chunks: bodyOf(request, answer, release, count), discard };
     } catch (error) {
       release();
       const failure = toFailure(request, error);
@@ -220,9 +221,8 @@ export class HttpClient {
   }
 }
 
-function headerOf(headers: Dispatcher.ResponseData["headers"], name: string): string | undefined {
-  const value = headers[name];
-  return Array.isArray(value) ? value[0] : value;
+function isSuccess({ redirects }: HttpRequest, status: number): boolean {
+  return (status >= 200 && status < 300) || (redirects === true && status >= 300 && status < 400);
 }
 
 async function refusal(request: HttpRequest, answer: Dispatcher.ResponseData): Promise<SeafileError> {

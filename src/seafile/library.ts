@@ -24,7 +24,21 @@ import type {
 
 export type { ChangeResult } from "./change-result.ts";
 
-export class Library {
+/** What the layers above see of a library, whatever it is reached through: an account, a share link or an upload link. */
+export interface Library {
+  readonly id: LibraryId;
+  readonly info: LibraryInfo;
+  keepsMtimes(signal?: AbortSignal): Promise<boolean>;
+  list(path: string, known?: ObjectId, signal?: AbortSignal): Promise<RemoteListing | "unchanged">;
+  stat(path: string, signal?: AbortSignal): Promise<RemoteEntry | undefined>;
+  pin(version: FileVersion, signal?: AbortSignal): Promise<ObjectId>;
+  read(version: FileVersion, start: number, end: number, signal?: AbortSignal): AsyncIterable<Buffer>;
+  apply(changes: readonly Change[], signal?: AbortSignal): Promise<ChangeResult[]>;
+  quota(signal?: AbortSignal): Promise<Quota>;
+}
+
+/** A library of an account. */
+export class AccountLibrary implements Library {
   readonly id: LibraryId;
   readonly #context: Context;
   readonly #accountQuota: (signal?: AbortSignal) => Promise<Quota>;
@@ -90,7 +104,7 @@ export class Library {
     const last = Math.min(end, version.size);
     if (start >= last) return;
     this.#refuseEncrypted();
-    yield* readVersion(this.#context, { library: this.id, version, start, end: last, signal });
+    yield* readVersion(this.#context, this.#context.links, { library: this.id, version, start, end: last, signal });
   }
 
   /**

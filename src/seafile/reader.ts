@@ -1,12 +1,13 @@
 /**
  * Reading bytes of one file version over its download lease. Invariants: the bytes are of exactly that version, in order,
  * none twice and none missing, however often connections break or links expire; nothing is requested for an empty range.
- * Called by Library.read.
+ * Called by Library.read. The file server names the version that it serves in the ETag (server/access-file.c).
  */
 import type { Context } from "./context.ts";
 import { getContent } from "./endpoints-file-server.ts";
 import { SeafileError } from "./errors.ts";
 import type { HttpStream } from "./http-message.ts";
+import type { DownloadLease } from "./links.ts";
 import { RetryBudget } from "./retry.ts";
 import type { FileVersion, LibraryId } from "./types.ts";
 
@@ -19,14 +20,24 @@ export interface ReadRequest {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** Where links to content come from. */
+export interface Leases {
+  /** A lease for the version, or for what its path holds now (compare `id`). Kind "not-found" when it holds no file. */
+  download(library: LibraryId, version: FileVersion, signal?: AbortSignal): Promise<DownloadLease>;
+  /** The file server refused the lease: the next one is another. */
+  drop(lease: DownloadLease): void;
+}
+
+type Reading = Pick<Context, "http" | "log" | "policy">;
+
 /** Yields bytes [start, end). A cut body is continued where it stopped; bytes that arrive renew the patience. */
-export async function* readVersion(context: Context, request: ReadRequest): AsyncGenerator<Buffer> {
+export async function* readVersion(context: Reading, leases: Leases, request: ReadRequest): AsyncGenerator<Buffer> {
   const { library, version, end, signal } = request;
   const budget = new RetryBudget(context.policy, context.log);
   let offset = request.start;
   let renewed = false;
   while (offset < end) {
-    const lease = await context.links.download(library, version, signal).catch((error: unknown) => {
+    const lease = await leases.download(library, version, signal).catch((error: unknown) => {
       // Only an opened version is read: that nothing is at its path any more does not make it a name that never was.
       throw error instanceof SeafileError && error.kind === "not-found" ? gone(version, error) : error;
     });
@@ -42,7 +53,7 @@ export async function* readVersion(context: Context, request: ReadRequest): Asyn
       // The link has expired, or the server has forgotten it with a restart.
       if (isRefusedLink(error) && !renewed) {
         renewed = true;
-        context.links.drop(lease);
+        leases.drop(lease);
         continue;
       }
       await budget.backOff(error, signal);
@@ -61,10 +72,15 @@ function gone(version: FileVersion, cause?: SeafileError): SeafileError {
 }
 
 /** One ranged GET. Fails with a transient error when the body ends early. */
-async function* range(context: Context, link: string, request: ReadRequest): AsyncGenerator<Buffer> {
+async function* range(context: Reading, link: string, request: ReadRequest): AsyncGenerator<Buffer> {
   const { version, start, end, signal } = request;
   const whole = start === 0 && end === version.size;
   const answer = await getContent(context.http, link, version, whole ? undefined : { start, end }, signal);
+  const served = /^"?([0-9a-f]{40})"?$/.exec(answer.header("etag") ?? "")?.[1];
+  if (served !== undefined && served !== version.id) {
+    answer.discard();
+    throw gone(version);
+  }
   const rangeIgnored = answer.status === 200 && !whole;
   let skip = bytesBefore(answer, request);
   let wanted = end - start;

@@ -78,6 +78,10 @@ export const listing = z.union([
   ),
 ]);
 
+/** The file of a file link. */
+export const linkFile = z.object({ size, id: objectId, name: z.string(), mtime: seconds });
+export const dropAddress = z.object({ upload_link: z.string() });
+
 export const fileDetail = z.object({ size, ...entry });
 
 /** What v2.1 tells about the folder or file that a change has led to. */

@@ -23,7 +23,8 @@ function invalid(why: string): SeafileError {
   return new SeafileError("invalid", `The address of the server is not usable: ${why}.`);
 }
 
-const LINK_PATH = /\/(?:files|upload-api|update-api)\/[^/]+(?:\/[^/]*)?$/;
+/** From 13.0 on a file link leads to /f/{token}/ of the file server. */
+const LINK_PATH = /\/(?:files|upload-api|update-api|f)\/[^/]+(?:\/[^/]*)?$/;
 
 /** Checks a link and, with an override, moves it to the address at which the file server is really reached. */
 export function fileServerLink(link: string, override: string | undefined): string {

@@ -22,6 +22,8 @@ export interface LibraryInfo {
   readonly ownerEmail: string;
   readonly kind: "own" | "shared" | "group" | "public";
   readonly writable: boolean;
+  /** A drop box: entries can be made, but nothing that is stored can be read, changed, moved or removed. */
+  readonly addOnly?: true;
   readonly encrypted: boolean;
   readonly size: number;
   /** Time of the last commit. */

@@ -5,8 +5,8 @@
  */
 import { constants } from "node:fs";
 import { QUOTA_LIFETIME_MS } from "../cache/policy.ts";
-import type { Account } from "../seafile/account.ts";
 import type { Library } from "../seafile/library.ts";
+import type { Source } from "../seafile/source.ts";
 import type { Quota } from "../seafile/types.ts";
 import { now, type Timespec } from "../util/timespec.ts";
 import { ReadCursor } from "./block-reader.ts";
@@ -18,10 +18,10 @@ import { HandleTable } from "./handle-table.ts";
 import type { DirInode, FileInode, Inode } from "./inode.ts";
 import type { Namespace, Place } from "./namespace.ts";
 import type { Superblock } from "./superblock.ts";
-import { assertContentWritable, assertWritable } from "./writable.ts";
+import { assertContentWritable, assertOpenable, assertOurs, assertWritable } from "./writable.ts";
 import type { Xattrs } from "./xattrs.ts";
 
-const { O_EXCL, O_RDONLY, O_TRUNC } = constants;
+const { O_EXCL, O_RDONLY, O_TRUNC, O_WRONLY } = constants;
 const O_ACCMODE = 3;
 const FALLOC_FL_KEEP_SIZE = 1;
 
@@ -59,7 +59,7 @@ export interface FileSystemParts {
   readonly files: FileStore;
   readonly commits: FileCommits;
   readonly xattrs: Xattrs;
-  readonly account: Account;
+  readonly account: Source;
 }
 
 export class FileSystem {
@@ -69,7 +69,7 @@ export class FileSystem {
   readonly #files: FileStore;
   readonly #commits: FileCommits;
   readonly #xattrs: Xattrs;
-  readonly #account: Account;
+  readonly #account: Source;
   readonly #openFiles = new HandleTable<FileHandle>();
   readonly #openDirs = new HandleTable<DirHandle>();
   readonly #quotas = new Map<Library | undefined, { readonly quota: Quota; readonly at: number }>();
@@ -123,6 +123,7 @@ export class FileSystem {
     if (changes.fh === undefined && (changes.size !== undefined || inode.kind === "dir" || inode.handles === 0)) {
       assertNamed(inode);
     }
+    if (inode.kind === "file" && inode.handles === 0) assertOurs(inode);
     if (changes.size === undefined) assertWritable(inode);
     else assertContentWritable(inode);
     if (changes.mode !== undefined) inode.mode = changes.mode & 0o777;
@@ -183,6 +184,7 @@ export class FileSystem {
     const truncates = (flags & O_TRUNC) !== 0;
     const writes = access !== O_RDONLY || truncates;
     if (writes) assertContentWritable(inode);
+    assertOpenable(inode, access !== O_WRONLY);
     // Counted first: what is open for writing keeps its name whatever the server says meanwhile.
     const opened = this.#addHandle(inode, writes);
     try {

@@ -2,16 +2,16 @@
  * The top directory of a mount that shows all libraries: their names as unique, storable file names.
  * Invariant: a library keeps its name while the set of libraries stays the same. Called by vfs/directory.ts.
  */
-import type { Account } from "../seafile/account.ts";
 import type { Library } from "../seafile/library.ts";
+import type { Source } from "../seafile/source.ts";
 import type { LibraryInfo, RemoteEntry, RemoteListing } from "../seafile/types.ts";
 import { ZERO_ID } from "../seafile/types.ts";
 
 export class LibraryRoot {
-  readonly #account: Account;
+  readonly #account: Source;
   #libraries = new Map<string, Library>();
 
-  constructor(account: Account) {
+  constructor(account: Source) {
     this.#account = account;
   }
 

@@ -14,7 +14,7 @@ import { NameChanges, type NameChangesParts } from "./name-changes.ts";
 import type { Removals } from "./removals.ts";
 import { type Place, Renames, type RenamesParts } from "./renames.ts";
 import type { Superblock } from "./superblock.ts";
-import { assertContentWritable, assertWritable, storableName } from "./writable.ts";
+import { assertContentWritable, assertOurs, assertWritable, storableName } from "./writable.ts";
 
 export type { Place } from "./renames.ts";
 
@@ -78,6 +78,7 @@ export class Namespace {
     await this.#changes.locked("shared", [dir], signal, async () => {
       const inode = await this.#changes.lookup(dir, name, signal);
       if (inode.kind === "dir") throw new FsError("EISDIR", `${name} is a directory`);
+      assertOurs(inode);
       await this.#files.keepReadable(inode, signal);
       const release = await this.#changes.lockedFiles([inode], signal);
       try {

@@ -28,7 +28,7 @@ import type { NameChanges } from "./name-changes.ts";
 import type { Recovered } from "./recovered.ts";
 import type { Removals } from "./removals.ts";
 import type { Superblock } from "./superblock.ts";
-import { assertWritable, storableName } from "./writable.ts";
+import { assertOurs, assertWritable, storableName } from "./writable.ts";
 
 export interface Place {
   readonly dir: DirInode;
@@ -90,6 +90,8 @@ export class Renames {
       if (source.kind !== kind) throw new FsError("ESTALE", `${from.name} was replaced meanwhile`);
       if (source === target) return;
       if (target !== undefined && noReplace) throw new FsError("EEXIST", `${to.name} exists`);
+      assertOurs(source);
+      if (target !== undefined) assertOurs(target);
       if (source.kind === "dir") await this.#renameDir(source, to, target, signal);
       else if (target?.kind === "dir") throw new FsError("EISDIR", `${to.name} is a directory`);
       else await this.#renameFile(source, to, target, signal);

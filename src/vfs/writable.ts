@@ -4,7 +4,7 @@
  */
 import { checkName, toNfc } from "../seafile/names.ts";
 import { FsError } from "./errno.ts";
-import type { DirInode, Inode } from "./inode.ts";
+import { type DirInode, type FileInode, type Inode, isOnServer } from "./inode.ts";
 
 /** Throws EROFS in a read-only library, EACCES where only this entry is read-only. */
 export function assertWritable(inode: Inode): void {
@@ -13,6 +13,19 @@ export function assertWritable(inode: Inode): void {
   }
   if (inode.library?.info.writable === false) throw new FsError("EROFS", "the library is shared read-only");
   if (!inode.writable) throw new FsError("EACCES", `${inode.name} is read-only`);
+}
+
+/** Throws EPERM for what was dropped into a drop box: it is its owner's now. */
+export function assertOurs(inode: Inode): void {
+  if (inode.library?.info.addOnly === true && inode.kind === "file" && isOnServer(inode)) {
+    throw new FsError("EPERM", `${inode.name} has been dropped: it cannot be changed any more`);
+  }
+}
+
+/** Throws EACCES for a file of a drop box that was dropped already, or that is to be read. */
+export function assertOpenable(inode: FileInode, reads: boolean): void {
+  if (inode.library.info.addOnly !== true || (!reads && !isOnServer(inode))) return;
+  throw new FsError("EACCES", `${inode.name} is in a drop box, which gives nothing back and changes nothing`);
 }
 
 /** Also refuses what this mount cannot encrypt, before anything is written that could then not be stored. */

@@ -14,9 +14,11 @@ import { findRecord } from "../mount-record.ts";
 import { canonicalMountpoint } from "../mountpoint.ts";
 import { remark, remarkOnTerminal, say } from "../output.ts";
 import { logFileOf, ownFolders } from "../paths.ts";
+import { isAddress, linkOptions } from "../public-link.ts";
 
 interface Args {
-  readonly mountpoint: string;
+  readonly place: string;
+  readonly mountpoint?: string | undefined;
   readonly o?: readonly string[] | undefined;
   readonly readOnly?: boolean | undefined;
   readonly allowOther?: boolean | undefined;
@@ -30,15 +32,16 @@ interface Args {
 const SLOW_MS = 3000;
 
 export const mountCommand: CommandModule<object, Args> = {
-  command: "mount <mountpoint>",
-  describe: "Mount your libraries, or one of them, on an empty folder",
+  command: "mount <place> [mountpoint]",
+  describe: "Mount your libraries, one of them, or a public link on an empty folder",
   builder: (yargs) =>
     yargs
-      .positional("mountpoint", {
+      .positional("place", {
         type: "string",
         demandOption: true,
-        describe: "An existing folder, best an empty one",
+        describe: "An existing folder, best an empty one; or the address of a link, and then the folder",
       })
+      .positional("mountpoint", { type: "string", describe: "The folder, behind the address of a link" })
       .options({
         library: { type: "string", describe: "Only this library, or a folder in it: NAME or NAME:/path" },
         server: { type: "string", describe: "Which login to use (default: the last one)" },
@@ -77,20 +80,26 @@ export const mountCommand: CommandModule<object, Args> = {
       })
       .example("$0 mount ~/Seafile", "all libraries, in the background")
       .example('$0 mount ~/Docs --library "My Library:/Docs"', "one folder of one library")
-      .example("$0 mount ~/Seafile -o ro,noatime -f", "read-only, until Ctrl-C"),
+      .example("$0 mount ~/Seafile -o ro,noatime -f", "read-only, until Ctrl-C")
+      .example("$0 mount https://cloud.example.com/d/0123456789/ ~/Shared", "a public link, without a login"),
   handler: async (args) => {
-    const mountpoint = await checkMountpoint(args.mountpoint);
+    const mountpoint = await checkMountpoint(folderOf(args));
     const { server, ...flags } = collectFlags(args);
-    const credentials = findCredentials(server);
-    const options = { ...fromCredentials(credentials), ...flags, mountpoint } satisfies MountOptions;
+    const link = args.mountpoint === undefined ? undefined : args.place;
+    if (link !== undefined && server !== undefined)
+      throw usageError("--server does not go with the address of a link.");
+    const source = link === undefined ? fromCredentials(findCredentials(server)) : { link };
+    const options: MountOptions = { ...source, ...flags, mountpoint };
     await refuseOwnFolders(mountpoint);
     await check(options);
-    const name = options.library ?? new URL(options.server).host;
+    if (link !== undefined) Object.assign(options, await linkOptions(link, options));
+    const address = new URL(options.link ?? options.server!);
+    const name = options.library ?? (link === undefined ? address.host : `The link to ${address.host}`);
     const ready = (transport: string) => {
       say(`${name} mounted on ${mountpoint}`);
       if (args.verbose) remark(`transport ${transport}`);
     };
-    const slow = setTimeout(() => remarkOnTerminal(`Waiting for ${options.server} ...`), SLOW_MS).unref();
+    const slow = setTimeout(() => remarkOnTerminal(`Waiting for ${address.origin} ...`), SLOW_MS).unref();
     if (args.foreground) {
       process.exitCode = await runHere(options, args, (transport) => {
         clearTimeout(slow);
@@ -102,6 +111,17 @@ export const mountCommand: CommandModule<object, Args> = {
     ready(await startInBackground({ options, verbose: args.verbose === true, logFile }));
   },
 };
+
+/** The folder to mount on, behind the address of a link if there is one. */
+function folderOf({ place, mountpoint }: Args): string {
+  if (mountpoint === undefined) {
+    if (isAddress(place)) throw usageError("Say which folder the link is to be mounted on, behind its address.");
+    return place;
+  }
+  if (!isAddress(place))
+    throw usageError(`"${place}" is not the address of a link, and only one folder can be mounted on.`);
+  return mountpoint;
+}
 
 async function check(options: MountOptions): Promise<void> {
   const { OptionsError, parseMountOptions } = await import("../../options.ts");
