@@ -24,6 +24,9 @@ export interface MountSettings {
   readonly server: DevServer;
   /** Value of --library; all libraries when absent. */
   readonly library?: string;
+  /** Address of a public link, mounted instead and without a login. */
+  readonly link?: string;
+  readonly linkPassword?: string;
   /** Whose token; default the test user. */
   readonly email?: string;
   readonly token?: string;
@@ -75,6 +78,13 @@ export function environment(home: string, settings: { server: DevServer; token?:
   };
 }
 
+/** The same for somebody who has no account. */
+function visitor(home: string, settings: MountSettings): Record<string, string> {
+  const { SEAMOUNT_SERVER: _server, SEAMOUNT_TOKEN: _token, ...rest } = environment(home, settings);
+  const { linkPassword } = settings;
+  return linkPassword === undefined ? rest : { ...rest, SEAMOUNT_LINK_PASSWORD: linkPassword };
+}
+
 /** A home with the folders of environment(), owned by the user that will use it. */
 export async function makeHome(scope: Scope, uid?: number): Promise<string> {
   const home = await tempDir(scope, "home");
@@ -108,12 +118,13 @@ export function seamount(
 /** What `seamount` is told to mount a folder, over the transport of the project. */
 export function mountArguments(
   dir: string,
-  settings: Pick<MountSettings, "library" | "args" | "background"> = {},
+  settings: Pick<MountSettings, "library" | "link" | "args" | "background"> = {},
 ): string[] {
   const library = settings.library === undefined ? [] : ["--library", settings.library];
   // Most tests ask the server right after a close. Flags among the arguments win over these words.
   const waits = settings.background === true ? [] : ["-o", "commit=close,fsync=server"];
-  return ["mount", dir, ...transportArguments(), ...waits, ...library, ...(settings.args ?? [])];
+  const place = settings.link === undefined ? [dir] : [settings.link, dir];
+  return ["mount", ...place, ...transportArguments(), ...waits, ...library, ...(settings.args ?? [])];
 }
 
 class ForegroundMount implements Mounted {
@@ -197,7 +208,7 @@ export async function mountLibrary(scope: Scope, settings: MountSettings): Promi
   const home = settings.home ?? (await makeHome(scope, settings.uid));
   const dir = settings.dir ?? (await makeMountPoint(scope, settings.uid));
   const child = spawn(process.execPath, [MAIN, ...mountArguments(dir, settings), "--foreground"], {
-    env: environment(home, settings),
+    env: settings.link === undefined ? environment(home, settings) : visitor(home, settings),
     stdio: ["ignore", "pipe", "pipe"],
     ...(settings.uid === undefined ? {} : { uid: settings.uid, gid: settings.uid }),
   });
