@@ -72,7 +72,7 @@ export function scriptPage(
   headers: readonly Header[],
 ): ApiReply {
   const values = Object.entries(data).map(([key, value]) => {
-    return `    ${key}: ${typeof value === "string" ? `"${escapeScript(value)}"` : value}`;
+    return `    ${key}: ${typeof value === "string" ? `'${escapeScript(value)}'` : value}`;
   });
   const object = `{\n${values.join(",\n")}\n  }`;
   const script = variable === "shared" ? `{ pageOptions: ${object} }` : object;

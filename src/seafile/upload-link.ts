@@ -269,7 +269,7 @@ export class UploadLink implements Library {
     const { context, session } = this.#parts;
     const page = await repeat(context, signal, () => session.page(signal));
     const script = /window\.uploadLink\s*=\s*\{([\s\S]*?)\};?\s*<\/script>/.exec(page)?.[1];
-    const path = script === undefined ? undefined : /\bpath:\s*'([^']*)'/.exec(script)?.[1];
+    const path = script === undefined ? undefined : /\bpath:\s*(['"])(.*?)\1/.exec(script)?.[2];
     if (path === undefined) throw gone();
     this.#top = unescapeJs(path);
     return this.#top;

@@ -19,6 +19,7 @@ let worker: FsWorker;
 beforeAll(async () => {
   server = await startServer(scope);
   library = server.store.createLibrary(EMAIL, "Work");
+  for (const folder of ["/shared", "/shared/sub", "/drop", "/locked"]) server.store.mkdir(library, folder);
   await server.store.writeFile(library, "/shared/in.txt", "inside");
   await server.store.writeFile(library, "/shared/sub/deep.txt", "deep");
   await server.store.writeFile(library, "/shared/é “x” #1?.txt", "odd");
@@ -79,7 +80,7 @@ describe("a folder link", () => {
   });
 
   it("random reads get the right bytes", async () => {
-    const fd = await worker.open(at("big.bin"), "r");
+    const fd = await worker.open(at("big.bin"), "O_RDONLY");
     for (const offset of [2_999_000, 5, 1_700_001]) {
       expect(await worker.pread(fd, 500, offset)).toEqual(pattern(3_000_000).subarray(offset, offset + 500));
     }
@@ -103,10 +104,10 @@ describe("a folder link", () => {
   // SEMANTICS: "A file is read in exactly the version that was listed; when it was replaced meanwhile, reading is answered ESTALE
   // until it is opened again."
   it("an open file that is replaced is ESTALE, not a mixture, and the new one is read when it is opened", async () => {
-    await server.store.writeFile(library, "/shared/sub/changes.bin", pattern(3_000_000));
+    await server.store.writeFile(library, "/shared/sub/changes.bin", pattern(3_100_000));
     await eventually("it is there", async () => (await worker.listdir(at("sub"))).includes("changes.bin"));
-    const fd = await worker.open(at("sub/changes.bin"), "r");
-    await server.store.writeFile(library, "/shared/sub/changes.bin", Buffer.alloc(3_000_000, 1));
+    const fd = await worker.open(at("sub/changes.bin"), "O_RDONLY");
+    await server.store.writeFile(library, "/shared/sub/changes.bin", Buffer.alloc(3_100_000, 1));
     expect(await outcome(worker.pread(fd, 1000, 2_500_000))).toBe("ESTALE");
     await worker.close(fd);
     const isNew = async () => (await worker.readFile(at("sub/changes.bin"))).every((byte) => byte === 1);
@@ -162,6 +163,7 @@ describe("a link that expires", () => {
   it("answers EACCES from then on, with a line in the log, and cannot be mounted any more", async () => {
     const other = await startServer(scope);
     const id = other.store.createLibrary(EMAIL, "Work");
+    other.store.mkdir(id, "/d");
     await other.store.writeFile(id, "/d/a.txt", "a");
     await other.store.writeFile(id, "/d/b.txt", "b");
     const response = await fetch(`${other.url}/api/v2.1/share-links/`, {
@@ -185,7 +187,7 @@ describe("a file link", () => {
   it("shows one file, which is read from any place", async () => {
     const mount = await mountLink(await link("share", "/shared/big.bin"));
     expect(await worker.listdir(mount.dir)).toEqual(["big.bin"]);
-    const fd = await worker.open(join(mount.dir, "big.bin"), "r");
+    const fd = await worker.open(join(mount.dir, "big.bin"), "O_RDONLY");
     expect(await worker.pread(fd, 100, 2_000_000)).toEqual(pattern(3_000_000).subarray(2_000_000, 2_000_100));
     await worker.close(fd);
     expect(await outcome(worker.writeFile(join(mount.dir, "x"), "x"))).toBe("EROFS");
@@ -271,7 +273,6 @@ describe("a drop box", () => {
   });
 
   it("with a password takes files with it, and is refused without", async () => {
-    await server.store.writeFile(library, "/locked/x", "x");
     const address = await link("upload", "/locked", { password: PASSWORD });
     expect((await refusal(mountLink(address))).code).toBe(3);
     const locked = await mountLink(address, { linkPassword: PASSWORD });
