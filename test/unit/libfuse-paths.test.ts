@@ -298,6 +298,16 @@ describe("open", () => {
     expect(await heldAfterEnd()).toHaveLength(1);
   });
 
+  it("of a file that is no more is ESTALE once, so that the kernel forgets the name and makes a new one", async () => {
+    const { memory, paths, write, heldAfterEnd } = setUp();
+    await write("/f", "x");
+    await paths.getattr("/f");
+    await memory.unlink(CTX, 1, "f");
+    expect(await codeOf(paths.open("/f", 0))).toBe("ESTALE");
+    expect(await codeOf(paths.getattr("/f"))).toBe("ENOENT");
+    expect(await heldAfterEnd()).toEqual([]);
+  });
+
   it("truncates nothing when it is refused because another version is being opened here", async () => {
     const { memory, paths, write, heldAfterEnd } = setUp();
     await write("/f", "old");

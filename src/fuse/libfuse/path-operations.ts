@@ -122,10 +122,11 @@ export class PathOperations {
    * means another file, or none, by now.
    */
   async open(path: string, flags: number): Promise<number> {
-    const resolved = await (this.#open.at(path)?.hidden ? this.#resolve(path) : this.#lookUp(path)).catch(
-      // Not ENOENT: getattr shows the file for as long as it is open.
-      (error: unknown) => Promise.reject(isMissing(error) && this.#open.at(path) ? new ErrnoError("ESTALE") : error),
-    );
+    const resolved = await (this.#open.at(path)?.hidden ? this.#resolve(path) : this.#lookUp(path)).catch((error) => {
+      if (!isMissing(error)) throw error;
+      // getattr shows the file for as long as it is open.
+      throw this.#open.at(path) ? new ErrnoError("ESTALE") : this.#reported.missing(path, error);
+    });
     try {
       if (this.#isClosing(path, resolved.ino)) await this.#open.untilClosed(path, this.#ctx.signal);
       this.#reported.check(path, resolved.ino);
