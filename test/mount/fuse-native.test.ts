@@ -5,7 +5,7 @@
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdir, readdir } from "node:fs/promises";
+import { chmod, mkdir, readdir, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { describe, expect, it } from "vitest";
 import { mounted, startMount } from "../protocol/mount-process.ts";
@@ -15,7 +15,7 @@ import { isMountPoint, mountEntries } from "../support/mountinfo.ts";
 import { EMAIL, environment, makeHome, makeMountPoint, mountLibrary, NOBODY } from "../support/mounts.ts";
 import { eventually, ok, python, run } from "../support/process.ts";
 import { MAIN } from "../support/programs.ts";
-import { testScope } from "../support/scope.ts";
+import { tempDir, testScope } from "../support/scope.ts";
 import { pattern } from "../support/trees.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
@@ -226,25 +226,18 @@ describe("the end of a session", () => {
   });
 });
 
+const asNobody = ["setpriv", "--reuid", `${NOBODY}`, "--regid", `${NOBODY}`, "--clear-groups"];
+
 describe("what is missing is named", () => {
-  const mountIn = (prepare: string, uid?: number) => async () => {
+  /** Runs `seamount mount` after `prepare` in a mount namespace of its own; as an ordinary user with nothing but `path` on its PATH. */
+  const mountIn = (prepare: string, path?: string) => async () => {
+    const uid = path === undefined ? undefined : NOBODY;
     const { scope, server } = await world();
     const [home, dir] = [await makeHome(scope, uid), await makeMountPoint(scope, uid)];
-    const program = `${prepare}; exec "$@"`;
-    const args = [
-      "-m",
-      "sh",
-      "-c",
-      program,
-      "sh",
-      process.execPath,
-      MAIN,
-      "mount",
-      dir,
-      "-f",
-      "--transport",
-      "fuse-native",
-    ];
+    const become = path === undefined ? [] : [...asNobody, "env", `PATH=${path}`];
+    const program = `${prepare}; "$@"; code=$?; grep -F "${dir} " /proc/self/mountinfo; exit $code`;
+    const mounting = [process.execPath, MAIN, "mount", dir, "-f", "--transport", "fuse-native"];
+    const args = ["-m", "sh", "-c", program, "sh", ...become, ...mounting];
     return run("unshare", args, { env: environment(home, { server }) });
   };
   const hide = (path: string) => `mount --bind /dev/null "$(readlink -f ${path})"`;
@@ -278,6 +271,31 @@ describe("what is missing is named", () => {
     expect(await isMountPoint(child.dir)).toBe(false);
   });
 
+  /** A folder with a working fusermount3, and that of the system out of libfuse's reach. */
+  const withOwnFusermount = async () => {
+    const folder = await tempDir(testScope());
+    await chmod(folder, 0o755);
+    await ok("cp", ["-p", "/bin/fusermount3", folder]);
+    return { folder, prepare: hide("/bin/fusermount3") };
+  };
+
+  it.skipIf(!isRoot)("fusermount, which libfuse 2 asks for, to an ordinary user who has fusermount3 only", async () => {
+    const { folder, prepare } = await withOwnFusermount();
+    const result = await mountIn(prepare, folder)();
+    expect(result).toMatchObject({ code: 5, stdout: "" });
+    expect(result.stderr).toContain("The program fusermount was not found.");
+  });
+
+  it.skipIf(!isRoot)("libfuse's own reason when fusermount would mount now, and nothing stays mounted", async () => {
+    const { folder, prepare } = await withOwnFusermount();
+    const failsForLibfuse = `#!/bin/sh\n[ "$1" != -o ] || [ "$_FUSE_COMMFD" = 3 ] || exit 1\nexec "${folder}/fusermount3" "$@"\n`;
+    await writeFile(join(folder, "fusermount"), failsForLibfuse, { mode: 0o755 });
+    const result = await mountIn(prepare, folder)();
+    expect(result).toMatchObject({ code: 5, stdout: "" });
+    expect(result.stderr).toContain("through libfuse 2 failed");
+    expect(result.stderr).not.toContain("sending file descriptor");
+  });
+
   it("the main thread, to a worker thread, where the addon would not work", async () => {
     const script = `
       const { Worker } = require("node:worker_threads");
@@ -301,8 +319,7 @@ describe("--transport auto", () => {
   it.skipIf(!isRoot)("takes fuse-native where koffi is missing, says why, and unmounts", async () => {
     const { scope, server } = await world();
     const [home, dir] = [await makeHome(scope, NOBODY), await makeMountPoint(scope, NOBODY)];
-    const become = `setpriv --reuid ${NOBODY} --regid ${NOBODY} --clear-groups`;
-    const program = `mount -t tmpfs tmpfs "${join(ROOT, "node_modules/koffi")}"; exec ${become} "$@"`;
+    const program = `mount -t tmpfs tmpfs "${join(ROOT, "node_modules/koffi")}"; exec ${asNobody.join(" ")} "$@"`;
     const args = ["-m", "sh", "-c", program, "sh", process.execPath, MAIN, "mount", dir, "-f", "--verbose"];
     const child = spawn("unshare", args, { env: environment(home, { server }), stdio: ["ignore", "pipe", "pipe"] });
     let said = "";

@@ -9,20 +9,17 @@ import { abortConnection } from "../system/connection.ts";
 import { MountError } from "../system/mount-error.ts";
 import { mountAt, SEAMOUNT_TYPE } from "../system/mountinfo.ts";
 import { prepareMountpoint } from "../system/mountpoint.ts";
-import {
-  helperMissing,
-  isRoot,
-  messageOf,
-  runFusermount,
-  unmountPath,
-  unmountSession,
-} from "../system/unmount-path.ts";
+import { runHelper } from "../system/run-helper.ts";
+import { helperMissing, isRoot, messageOf, unmountPath, unmountSession } from "../system/unmount-path.ts";
 import type { OpContext, Session, Transport, TransportOptions } from "../transport.ts";
 import { LIBFUSE_CAPABILITIES } from "./libfuse-capabilities.ts";
 import { libfuseOptions } from "./libfuse-options.ts";
 import { LibfuseSession } from "./libfuse-session.ts";
 import { loadBinding } from "./native-binding.ts";
 import { ROOT_INO } from "./path-resolver.ts";
+
+/** What libfuse 2 runs, where an ordinary user mounts. fusermount3 alone is of no use to it. */
+const FUSERMOUNT = "fusermount";
 
 export const libfuseTransport: Transport = async (operations, options) => {
   const { log } = options;
@@ -44,10 +41,9 @@ export const libfuseTransport: Transport = async (operations, options) => {
     await session.ready;
     await checkType(mountpoint, before);
   } catch (cause) {
-    if ((await mountAt(mountpoint))?.device !== before) await unmountPath(mountpoint, { lazy: true }).catch(() => {});
-    throw cause instanceof MountError
-      ? cause
-      : refused(mountpoint, await whyRefused({ ...options, mountpoint }, cause), cause);
+    await unmountNew(mountpoint, before);
+    if (cause instanceof MountError) throw cause;
+    throw refused(mountpoint, await whyRefused({ ...options, mountpoint }, before, cause), cause);
   }
   const device = (await mountAt(mountpoint))?.device;
   return {
@@ -82,7 +78,14 @@ async function checkMeans(): Promise<void> {
       "/dev/fuse cannot be opened. Load the kernel module (modprobe fuse) or give the container the device.";
     throw new MountError("fuse-missing", message, { cause });
   });
-  if (!isRoot() && (await runFusermount(["-V"])) === undefined) throw helperMissing("fusermount");
+  if (!isRoot() && (await runHelper(FUSERMOUNT, ["-V"])) === undefined) throw helperMissing(FUSERMOUNT);
+}
+
+/** Unmounts what was mounted since `before`, the device there before. True when there was something. */
+async function unmountNew(mountpoint: string, before: string | undefined): Promise<boolean> {
+  if ((await mountAt(mountpoint))?.device === before) return false;
+  await unmountPath(mountpoint, { lazy: true }).catch(() => {});
+  return true;
 }
 
 /** When fusermount refuses an option, libfuse mounts a second time without the type; such a mount is not recognised as ours. */
@@ -96,8 +99,11 @@ function refused(mountpoint: string, why: string, cause?: unknown): MountError {
   return new MountError("refused", `Mounting at ${mountpoint} through libfuse 2 failed: ${why}`, { cause });
 }
 
-/** For root libfuse has said it. Node keeps its standard error from fusermount, so that is asked again, with nobody to mount for. */
-async function whyRefused(options: TransportOptions, cause: unknown): Promise<string> {
+/**
+ * For root libfuse has said it. Node keeps its standard error from fusermount, so that is asked again. It cannot hand the mount to
+ * anybody; where it would mount now, libfuse failed for another reason, and the mount is removed.
+ */
+async function whyRefused(options: TransportOptions, before: string | undefined, cause: unknown): Promise<string> {
   const why = cause instanceof Error ? cause.message : String(cause);
   if (isRoot()) return `${why}. Its own message is on the standard error.`;
   const words = [
@@ -111,8 +117,9 @@ async function whyRefused(options: TransportOptions, cause: unknown): Promise<st
   const nobody = await open("/dev/null", "r+");
   try {
     const args = ["-o", words.join(","), "--", options.mountpoint];
-    const result = await runFusermount(args, { fd3: nobody.fd, env: { _FUSE_COMMFD: "3" } });
-    return result === undefined ? why : messageOf(result);
+    const result = await runHelper(FUSERMOUNT, args, { fd3: nobody.fd, env: { _FUSE_COMMFD: "3" } });
+    const mounts = await unmountNew(options.mountpoint, before);
+    return result === undefined || mounts ? why : messageOf(result);
   } finally {
     await nobody.close();
   }

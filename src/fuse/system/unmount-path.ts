@@ -38,7 +38,9 @@ export async function runFusermount(
 }
 
 export function helperMissing(program: string): MountError {
-  return new MountError("fuse-missing", `The program ${program} was not found. Install the package fuse3.`);
+  // On Debian and Ubuntu fuse3 has both; on Fedora fuse has the one without a number.
+  const packages = program === "fusermount" ? "fuse3 (Debian, Ubuntu) or fuse (Fedora)" : "fuse3";
+  return new MountError("fuse-missing", `The program ${program} was not found. Install the package ${packages}.`);
 }
 
 /** What a failed helper said. */
