@@ -74,6 +74,18 @@ describe("the addon's JavaScript", () => {
 });
 
 describe("requests", () => {
+  // SEMANTICS: "The kernel cannot be told what others changed, and shows what it remembers until it forgets it, after a second."
+  it("for what somebody else changed come when the lifetime has ended, not when the kernel should be told", async () => {
+    const scope = testScope();
+    const child = await mounted(scope, native);
+    const worker = new FsWorker(scope);
+    const file = join(child.dir, "f");
+    await worker.writeFile(file, Buffer.from("mine"));
+    expect((await worker.stat(file)).size).toBe(4);
+    await child.ask("poke f their-longer-content", "poked");
+    expect((await worker.stat(file)).size).toBe(4);
+  });
+
   it("for attributes are not repeated within their lifetime", async () => {
     const scope = testScope();
     const child = await mounted(scope, native);
@@ -85,13 +97,23 @@ describe("requests", () => {
     expect(await child.calls()).toEqual([]);
   });
 
-  it("are of 128 KiB, for writes too", async () => {
+  // SEMANTICS: "The kernel keeps no content of a file from one open to the next, and asks for 128 KiB at a time, also when
+  // it writes."
+  it("are of 128 KiB, for writes too, and are made again after every open", async () => {
     const scope = testScope();
     const child = await mounted(scope, native);
-    await ok("dd", ["if=/dev/zero", `of=${join(child.dir, "f")}`, "bs=1M", "count=2"]);
-    const writes = (await child.calls()).filter((call) => call.startsWith("write"));
-    expect(writes).toHaveLength(16);
-    expect(writes.every((call) => call.endsWith(` ${128 * 1024}`))).toBe(true);
+    const file = join(child.dir, "f");
+    const requests = async (kind: string) => (await child.calls()).filter((call) => call.startsWith(`${kind} `));
+    await ok("dd", ["if=/dev/zero", `of=${file}`, "bs=1M", "count=2"]);
+    const writes = await requests("write");
+    for (let i = 0; i < 2; i++) {
+      await ok("dd", [`if=${file}`, "of=/dev/null", "bs=1M"]);
+      const reads = await requests("read");
+      for (const calls of [reads, writes]) {
+        expect(calls).toHaveLength(16);
+        expect(calls.every((call) => call.endsWith(` ${128 * 1024}`))).toBe(true);
+      }
+    }
   });
 
   it("of any size and place give the bytes that are there, at the end of the file and beyond it, too", async () => {
@@ -310,6 +332,14 @@ describe("what is missing is named", () => {
     expect(result).toMatchObject({ code: 5, stdout: "" });
     expect(result.stderr).toContain("through libfuse 2 failed");
     expect(result.stderr).not.toContain("sending file descriptor");
+  });
+
+  it.each([
+    ["/nowhere", "The mount point /nowhere does not exist."],
+    ["/etc/hostname", "The mount point /etc/hostname is not a directory."],
+  ])("a folder to mount on, for %s", async (dir, message) => {
+    const child = await startMount(testScope(), { ...native, dir });
+    expect(await child.next("failed")).toMatchObject({ name: "MountError", reason: "mountpoint", message });
   });
 
   it("the main thread, to a worker thread, where the addon would not work", async () => {
