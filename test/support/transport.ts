@@ -11,10 +11,7 @@ import type { TransportCapabilities } from "../../src/fuse/transport.ts";
 /** Value of --transport. */
 export type TransportName = "kernel" | "fuse-native";
 
-/** The capabilities that one has or has not. */
-export type Capability = {
-  [Name in keyof TransportCapabilities]: TransportCapabilities[Name] extends boolean ? Name : never;
-}[keyof TransportCapabilities];
+export type Capability = keyof TransportCapabilities;
 
 declare module "vitest" {
   interface ProvidedContext {

@@ -10,9 +10,7 @@ import { mountAt } from "../system/mountinfo.ts";
 import { prepareMountpoint } from "../system/mountpoint.ts";
 import { unmountPath, unmountSession } from "../system/unmount-path.ts";
 import type { Session, Transport } from "../transport.ts";
-import { INIT_FLAG } from "./abi.ts";
 import { DeviceChannel } from "./channel.ts";
-import { KERNEL_CAPABILITIES } from "./kernel-capabilities.ts";
 import { KernelSession } from "./kernel-session.ts";
 import { mountFuse } from "./mount-helper.ts";
 import { exitAtOnce } from "./receive-fd.ts";
@@ -30,16 +28,11 @@ export const kernelTransport: Transport = async (operations, options) => {
   const session = new KernelSession({ operations, channel, log: options.log });
   const device = (await mountAt(mountpoint))?.device;
   endWithProcess(session, device);
-  const init = await session.ready.catch(async (cause: unknown) => {
+  await session.ready.catch(async (cause: unknown) => {
     await unmountPath(mountpoint, { lazy: true }).catch(() => {});
     throw new MountError("refused", `Mounting at ${mountpoint} failed: ${String(cause)}`, { cause });
   });
   return {
-    capabilities: {
-      ...KERNEL_CAPABILITIES,
-      maxWrite: init.maxWrite,
-      readdirplus: (init.flags & INIT_FLAG.DO_READDIRPLUS) !== 0,
-    },
     kernelCache: session.kernelCache,
     closed: session.closed,
     unmount: ({ lazy = false } = {}) => unmountSession(mountpoint, device, lazy, options.log),

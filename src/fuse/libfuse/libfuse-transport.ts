@@ -12,7 +12,6 @@ import { prepareMountpoint } from "../system/mountpoint.ts";
 import { runHelper } from "../system/run-helper.ts";
 import { helperMissing, isRoot, messageOf, unmountPath, unmountSession } from "../system/unmount-path.ts";
 import type { OpContext, Session, Transport, TransportOptions } from "../transport.ts";
-import { LIBFUSE_CAPABILITIES } from "./libfuse-capabilities.ts";
 import { libfuseOptions } from "./libfuse-options.ts";
 import { LibfuseSession } from "./libfuse-session.ts";
 import { loadBinding } from "./native-binding.ts";
@@ -47,7 +46,6 @@ export const libfuseTransport: Transport = async (operations, options) => {
   }
   const device = (await mountAt(mountpoint))?.device;
   return {
-    capabilities: LIBFUSE_CAPABILITIES,
     // libfuse 2 could tell the kernel, but fuse-native has no way to ask it to.
     kernelCache: { invalidateEntry: () => {}, invalidateInode: () => {} },
     closed: session.closed,
