@@ -76,7 +76,7 @@ function mountFlags(options: MountOptions): readonly string[] {
 }
 
 /** In fusermount3's options a comma ends an option and a backslash takes the next character as it is. */
-export function escapeOption(text: string): string {
+function escapeOption(text: string): string {
   return text.replace(/[\\,]/g, "\\$&");
 }
 

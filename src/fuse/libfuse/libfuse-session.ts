@@ -8,11 +8,9 @@ import type { Logger } from "../../observe/log.ts";
 import { type Deferred, deferred } from "../../util/abort.ts";
 import { ErrnoError, errnoOf } from "../../util/errno.ts";
 import type { OpContext, Operations } from "../transport.ts";
-import { type Answer, CALLBACK_TABLE, type Callback } from "./callbacks.ts";
+import { type Answer, CALLBACK_TABLE, type Callback, type CallbackName } from "./callbacks.ts";
 import { type Device, deviceClosed, mountAndFindDevice } from "./device.ts";
 import {
-  CALLBACKS,
-  type CallbackName,
   type NativeBinding,
   type NativeHandler,
   OP_COUNT,
@@ -81,7 +79,7 @@ export class LibfuseSession {
     memories.push(memory);
     const implemented = new Uint32Array(OP_COUNT);
     const handlers: NativeHandler[] = Array.from({ length: OP_COUNT }, () => () => {});
-    for (const name of CALLBACKS) {
+    for (const name of Object.keys(CALLBACK_TABLE) as CallbackName[]) {
       implemented[opNumber(binding, name)] = 1;
       handlers[opNumber(binding, name)] = this.#handler(name);
     }
@@ -121,7 +119,7 @@ export class LibfuseSession {
   }
 
   #handler(name: CallbackName): NativeHandler {
-    const callback = CALLBACK_TABLE[name];
+    const callback: Callback = CALLBACK_TABLE[name];
     const signal = signalOf(this.#binding, name);
     return (thread, _op, ...args) => {
       const work = this.#answer(name, callback, thread, args).then(({ result, payload }) => {

@@ -5,8 +5,8 @@
  */
 import type { Logger } from "../../observe/log.ts";
 import { ErrnoError } from "../../util/errno.ts";
+import { HandleTable } from "../../util/handle-table.ts";
 import type { Attr, Dirent, OpContext, Operations, SetAttr, Statfs } from "../transport.ts";
-import { HandleTable } from "./handle-table.ts";
 import { type OpenPath, OpenPaths } from "./open-paths.ts";
 import { PathResolver, type Resolved, ROOT_INO, splitPath, unheld } from "./path-resolver.ts";
 import { Removals } from "./removals.ts";
@@ -22,6 +22,8 @@ const REPLACEMENT_CHARACTER = "\ufffd";
 /** Attributes that cannot exist on a Seafile file: the kernel asks for them before every write. */
 const SECURITY = "security.";
 
+/** The addon cuts handles to 32 bits and takes 0 for "none", so the filesystem's own numbers stay here. */
+const MOST_HANDLES = 2 ** 31 - 1;
 /** Calls that concern what lies below their path. */
 const DEEP: ReadonlySet<string> = new Set(["readdir", "rmdir", "rename"]);
 
@@ -38,7 +40,7 @@ export class PathOperations {
   readonly #log: Logger;
   readonly #resolver: PathResolver;
   readonly #open = new OpenPaths();
-  readonly #handles = new HandleTable<FileHandle>();
+  readonly #handles = new HandleTable<FileHandle>(MOST_HANDLES);
   readonly #removals = new Removals();
   readonly #reported = new ReportedInodes();
 
