@@ -4,6 +4,7 @@
  * (it would wait for itself). Called by mount.ts through the Transport type.
  */
 import { endianness } from "node:os";
+import { abortSession } from "../system/abort-session.ts";
 import { abortConnection } from "../system/connection.ts";
 import { MountError } from "../system/mount-error.ts";
 import { mountAt } from "../system/mountinfo.ts";
@@ -36,16 +37,7 @@ export const kernelTransport: Transport = async (operations, options) => {
     kernelCache: session.kernelCache,
     closed: session.closed,
     unmount: ({ lazy = false } = {}) => unmountSession(mountpoint, device, lazy, options.log),
-    abort: () => {
-      if (session.ended) return;
-      session.stop();
-      if (!breakConnection(device)) {
-        options.log.warn("the connection cannot be aborted (no fusectl); it ends when the last file on it is closed");
-      }
-      unmountSession(mountpoint, device, true, options.log).catch((error: unknown) => {
-        options.log.warn({ err: error }, "unmounting after an abort failed");
-      });
-    },
+    abort: () => abortSession(session, mountpoint, device, options.log),
   } satisfies Session;
 };
 
@@ -55,14 +47,10 @@ export const kernelTransport: Transport = async (operations, options) => {
  */
 function endWithProcess(session: KernelSession, device: string | undefined): void {
   const onExit = (status: number) => {
-    if (breakConnection(device)) return;
+    if (abortConnection(device)) return;
     exitAtOnce(status);
     process.kill(process.pid, "SIGKILL");
   };
   process.once("exit", onExit);
   void session.closed.then(() => process.off("exit", onExit));
-}
-
-function breakConnection(device: string | undefined): boolean {
-  return device !== undefined && abortConnection(device);
 }

@@ -3,7 +3,7 @@
  * Invariant: each gives exactly the payload that its signal needs, with a failure as well; a buffer of the kernel's is touched only
  * before the answer. Called by libfuse-session.ts. Source of arguments and payloads: fuse-native 2.2.6, fuse-native.c.
  */
-import { ErrnoError } from "../../util/errno.ts";
+import { asksForLength, namesValue } from "../system/xattr-room.ts";
 import type { Attr } from "../transport.ts";
 import { DIRENT_STAT, decodeTimes, encodeAttr, encodeStatfs, joinUint64, NO_STAT, NO_STATFS } from "./encode.ts";
 import type { ThreadLocals } from "./native-binding.ts";
@@ -115,7 +115,7 @@ export const CALLBACK_TABLE = {
     fill(buffer, await ops.getxattr(path, name)),
   ),
   listxattr: counted(1, async (ops, path: string, buffer: Buffer) =>
-    fill(buffer, Buffer.from((await ops.listxattr(path)).map((name) => `${name}\0`).join(""))),
+    fill(buffer, namesValue(await ops.listxattr(path))),
   ),
   removexattr: plain((ops, path: string, name: string) => ops.removexattr(path, name)),
   open: handle((ops, path: string, flags: number) => ops.open(path, flags)),
@@ -150,10 +150,8 @@ export const CALLBACK_TABLE = {
 
 export type CallbackName = keyof typeof CALLBACK_TABLE;
 
-/** getxattr(2), listxattr(2): an empty buffer asks how long the value is; a buffer too small is ERANGE. */
+/** How long the value is; it is in the buffer then, unless that is empty. Throws ERANGE. */
 function fill(buffer: Buffer, value: Uint8Array): number {
-  if (buffer.length === 0) return value.length;
-  if (value.length > buffer.length) throw new ErrnoError("ERANGE");
-  buffer.set(value);
+  if (!asksForLength(value, buffer.length)) buffer.set(value);
   return value.length;
 }

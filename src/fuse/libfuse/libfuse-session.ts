@@ -6,7 +6,7 @@
 import { setMaxListeners } from "node:events";
 import type { Logger } from "../../observe/log.ts";
 import { type Deferred, deferred } from "../../util/abort.ts";
-import { ErrnoError, errnoOf } from "../../util/errno.ts";
+import { ErrnoError, errnoOf, errnoOfFailure } from "../../util/errno.ts";
 import type { OpContext, Operations } from "../transport.ts";
 import { type Answer, CALLBACK_TABLE, type Callback, type CallbackName } from "./callbacks.ts";
 import { type Device, deviceClosed, mountAndFindDevice } from "./device.ts";
@@ -152,11 +152,8 @@ export class LibfuseSession {
   }
 
   #errnoOf(error: unknown, call: CallbackName): number {
-    if (error instanceof ErrnoError) return error.errno;
-    const { aborted, reason } = this.#abort.signal;
-    if (aborted && reason instanceof ErrnoError && error instanceof Error && error.name === "AbortError") {
-      return reason.errno;
-    }
+    const errno = errnoOfFailure(error, this.#abort.signal.reason);
+    if (errno !== undefined) return errno;
     this.#log.warn({ err: error, call }, "an operation failed unexpectedly; answered EIO");
     return errnoOf("EIO");
   }

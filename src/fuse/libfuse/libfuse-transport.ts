@@ -5,8 +5,9 @@
  */
 import { access, constants, open } from "node:fs/promises";
 import { isMainThread } from "node:worker_threads";
-import { abortConnection } from "../system/connection.ts";
+import { abortSession } from "../system/abort-session.ts";
 import { MountError } from "../system/mount-error.ts";
+import { DEVICE_CLOSED, DEVICE_MISSING, mountFlags } from "../system/mount-options.ts";
 import { mountAt, SEAMOUNT_TYPE } from "../system/mountinfo.ts";
 import { prepareMountpoint } from "../system/mountpoint.ts";
 import { runHelper } from "../system/run-helper.ts";
@@ -50,16 +51,7 @@ export const libfuseTransport: Transport = async (operations, options) => {
     kernelCache: { invalidateEntry: () => {}, invalidateInode: () => {} },
     closed: session.closed,
     unmount: ({ lazy = false } = {}) => unmountSession(mountpoint, device, lazy, log),
-    abort: () => {
-      if (session.ended) return;
-      session.stop();
-      if (device === undefined || !abortConnection(device)) {
-        log.warn("the connection cannot be aborted (no fusectl); it ends when the last file on it is closed");
-      }
-      unmountSession(mountpoint, device, true, log).catch((error: unknown) => {
-        log.warn({ err: error }, "unmounting after an abort failed");
-      });
-    },
+    abort: () => abortSession(session, mountpoint, device, log),
   } satisfies Session;
 };
 
@@ -68,13 +60,8 @@ const NOBODY: OpContext = { pid: 0, uid: 0, gid: 0, signal: new AbortController(
 /** What libfuse would say on the standard error only. */
 async function checkMeans(): Promise<void> {
   await access("/dev/fuse", constants.R_OK | constants.W_OK).catch((cause: NodeJS.ErrnoException) => {
-    if (cause.code === "EACCES") {
-      const message = "/dev/fuse must be readable and writable for you (chmod 0666 /dev/fuse).";
-      throw new MountError("permission", message, { cause });
-    }
-    const message =
-      "/dev/fuse cannot be opened. Load the kernel module (modprobe fuse) or give the container the device.";
-    throw new MountError("fuse-missing", message, { cause });
+    if (cause.code === "EACCES") throw new MountError("permission", DEVICE_CLOSED, { cause });
+    throw new MountError("fuse-missing", DEVICE_MISSING, { cause });
   });
   if (!isRoot() && (await runHelper(FUSERMOUNT, ["-V"])) === undefined) throw helperMissing(FUSERMOUNT);
 }
@@ -104,14 +91,7 @@ function refused(mountpoint: string, why: string, cause?: unknown): MountError {
 async function whyRefused(options: TransportOptions, before: string | undefined, cause: unknown): Promise<string> {
   const why = cause instanceof Error ? cause.message : String(cause);
   if (isRoot()) return `${why}. Its own message is on the standard error.`;
-  const words = [
-    ...(options.readOnly ? ["ro"] : []),
-    ...(options.allowOther ? ["allow_other"] : []),
-    ...(options.defaultPermissions ? ["default_permissions"] : []),
-    ...options.extraOptions,
-    "nosuid",
-    "nodev",
-  ];
+  const words = ["nosuid", "nodev", ...mountFlags(options)];
   const nobody = await open("/dev/null", "r+");
   try {
     const args = ["-o", words.join(","), "--", options.mountpoint];

@@ -10,9 +10,10 @@ const CONNECTIONS = "/sys/fs/fuse/connections";
 
 /**
  * Every request fails from here on, running ones too, and reads of /dev/fuse return ENODEV. `device` is the mount's
- * "major:minor". False when there is no fusectl and this process may not mount it. Synchronous, because exit is.
+ * "major:minor". False when that is unknown, or there is no fusectl and this process may not mount it. Synchronous, because exit is.
  */
-export function abortConnection(device: string): boolean {
+export function abortConnection(device: string | undefined): boolean {
+  if (device === undefined) return false;
   const file = `${CONNECTIONS}/${device.slice(device.indexOf(":") + 1)}/abort`;
   if (tryWrite(file)) return true;
   // systemd mounts fusectl at boot; containers and small systems go without.
