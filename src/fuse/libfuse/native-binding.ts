@@ -1,8 +1,8 @@
 /**
  * Loads fuse-native's addon and describes what seamount uses of it. fuse-native's own index.js is left out on purpose: its time-outs,
  * its options string, its shell and its mixed-up arguments are most of its defects (native-notes/fuse-native.md).
- * Invariant: loaded here and nowhere else, on demand; a missing piece is named with its package. Called by libfuse-transport.ts.
- * Source of every signature: fuse-native 2.2.6, fuse-native.c.
+ * Invariant: loaded here and nowhere else, on demand; a missing piece is named with its package.
+ * Called by libfuse-transport.ts, and by choose-transport.ts to see whether it loads. Source of every signature: fuse-native 2.2.6, fuse-native.c.
  */
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";

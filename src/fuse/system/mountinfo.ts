@@ -1,6 +1,6 @@
 /**
  * What is mounted where, from /proc/self/mountinfo (proc(5)), which never touches the mounted filesystems themselves: a
- * stat of a dead or hung mount could wait for ever. Called by mountpoint.ts, mount-helper.ts and the command line.
+ * stat of a dead or hung mount could wait for ever. Called by mountpoint.ts, unmount-path.ts, both transports and src/unmount.ts.
  */
 import { readFile } from "node:fs/promises";
 

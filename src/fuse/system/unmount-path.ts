@@ -1,7 +1,7 @@
 /**
- * Unmounts through the system's helper programs (umount for root, fusermount3 for everybody else) and ends FUSE connections.
+ * Unmounts through the system's helper programs (umount for root, fusermount3 for everybody else).
  * Invariants: no shell; the path is always a separate argument after "--"; the helper's own message becomes the error's.
- * Called by the transports, mountpoint.ts and the command line.
+ * Called by the transports, mount-helper.ts, mountpoint.ts, abort-session.ts and src/unmount.ts.
  */
 import type { Logger } from "../../observe/log.ts";
 import { ErrnoError } from "../../util/errno.ts";
