@@ -98,7 +98,9 @@ export class PutTask implements Task {
       await dirty.release();
     };
     try {
-      if (this.#mayBeStored && inode.onlyTime && (await this.#isGone(signal))) {
+      const isStale = this.#mayBeStored && inode.onlyTime && (await this.#isGone(signal));
+      // Somebody may have written and closed meanwhile.
+      if (isStale && inode.onlyTime && inode.sealed === dirty) {
         await this.#dropTime();
         await release();
         return undefined;
@@ -201,7 +203,10 @@ export class PutTask implements Task {
     if (isNew || entry.name !== name) directories.added(dir, entry);
     else directories.replaced(dir, entry);
     // What goes on from here must not need this content any more.
-    if (inode.dirty !== undefined && inode.dirty !== dirty) await inode.dirty.detach();
+    if (inode.dirty !== undefined && inode.dirty !== dirty) {
+      await inode.dirty.detach();
+      await backlog.sync();
+    }
     // Not before: what was being written may have been closed meanwhile.
     const isNewest = inode.sealed === dirty;
     if (isNewest && inode.generation !== generation && inode.dirty === dirty) return "again"; // Another time was set meanwhile.
