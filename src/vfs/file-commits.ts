@@ -127,17 +127,22 @@ export class FileCommits {
         if (inode.sealed !== undefined) await backlog.retime(inode.sealed, mtime);
         return;
       }
-      const earlier = inode.sealed;
       // It is ours, and what is sealed now shall replace it.
       const attempted = (await inode.task?.attempt) ?? inode.attempted;
+      if (inode.unlinked) return;
+      const earlier = inode.sealed;
       backlog.placed(dirty, pathOf(inode), inode.baseId, attempted);
       const over = [...inode.instead];
       await backlog.seal(dirty, mtime, earlier, over);
       inode.instead.splice(0, inode.instead.length, ...inode.instead.filter((id) => !over.includes(id)));
+      // Removed meanwhile: `drop` has seen to all of it.
+      if (inode.unlinked) return;
       dirty.retain();
+      // `earlier`, unless it has been stored meanwhile.
+      const replaced = inode.sealed;
       inode.sealed = dirty;
       inode.task ??= this.#newTask(inode);
-      await earlier?.release();
+      await replaced?.release();
     });
   }
 

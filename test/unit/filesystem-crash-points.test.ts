@@ -319,6 +319,30 @@ describe("a file", () => {
   });
 });
 
+describe("a version that has been stored while the next one is being sealed", () => {
+  useFileSystem({ commit: "background", fsync: "local", delayMs: 50 });
+
+  it("is let go of once, and whoever else needs its content still has it", async () => {
+    server.faults.delay("upload", 200);
+    await save("a", "first");
+    const inode = (await lookup("/a")) as FileInode;
+    const first = inode.sealed!;
+    first.retain();
+    const fh = await open("/a", O_WRONLY);
+    await write(fh, 0, "FIR");
+    const seal = state.backlog.seal.bind(state.backlog);
+    vi.spyOn(state.backlog, "seal").mockImplementationOnce(async (...args) => {
+      await until(() => inode.sealed === undefined);
+      return seal(...args);
+    });
+    await close(fh);
+    await until(isIdle);
+    expect(await stored("/a")).toBe("FIRst");
+    expect(Buffer.concat(await first.read(0, 9)).toString()).toBe("first");
+    await first.release();
+  });
+});
+
 describe("a version whose upload is under way while others are closed", () => {
   useFileSystem({ commit: "background", fsync: "local", delayMs: 60_000 });
 
