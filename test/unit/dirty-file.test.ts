@@ -41,6 +41,28 @@ async function sealed(content: string, base?: Base): Promise<DirtyFile> {
   return dirty;
 }
 
+/** A new file that says what is done to it. */
+async function spiedFile(say: (call: string) => void): Promise<SpoolFile> {
+  const real = await spool.create();
+  const use = real.use.bind(real);
+  real.use = (work) =>
+    use((handle) =>
+      work(
+        new Proxy(handle, {
+          get: (target, key) => {
+            const value: unknown = Reflect.get(target, key);
+            if (typeof value !== "function") return value;
+            return (...args: unknown[]) => {
+              say(String(key));
+              return value.apply(target, args);
+            };
+          },
+        }),
+      ),
+    );
+  return real;
+}
+
 /** The file on a disk that has no room for what is asked of it, as long as `isFull` says so. */
 async function onFullDisk(call: "write" | "datasync" | "truncate", isFull: () => boolean): Promise<SpoolFile> {
   const real = await spool.create();
@@ -202,6 +224,35 @@ describe("DirtyFile", () => {
     const covered = Array.from({ length: 10 }, (_, at) => told.some(([start, end]) => start <= at && at < end));
     expect(covered).toEqual([false, false, ...Array.from({ length: 8 }, () => true)]);
   });
+
+  it.each(["content", "seal", "detach"] as const)(
+    "what %s copies into the spool is on the disk before it is told to the tracker: a power cut must not leave zeros there",
+    async (way) => {
+      const base = baseOf(Buffer.from("0123456789"));
+      const under = await made(base);
+      await put(under, 2, "ab");
+      await under.seal();
+      const calls: string[] = [];
+      const tracker: Tracker = { wrote: () => calls.push("told"), truncated: () => {} };
+      const file = await spiedFile((call) => calls.push(call));
+      const dirty =
+        way === "content"
+          ? new DirtyFile({ id: 2, file, base, tracker })
+          : new DirtyFile({ id: 2, file, under, tracker });
+      await put(dirty, 4, "c");
+      calls.length = 0;
+      if (way === "detach") await dirty.detach();
+      else await dirty.seal();
+      if (way === "content") await dirty.content();
+      expect(calls).toContain("told");
+      const unsynced = calls.filter(
+        (call, i) =>
+          call === "told" && calls.slice(0, i).lastIndexOf("write") > calls.slice(0, i).lastIndexOf("datasync"),
+      );
+      expect(unsynced).toEqual([]);
+      expect(calls.filter((call) => call === "datasync").length).toBe(way === "content" ? 2 : 1);
+    },
+  );
 
   it("the spool file goes with the last who needs it", async () => {
     const dirty = await sealed("x");
