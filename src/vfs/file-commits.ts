@@ -18,7 +18,7 @@ import { FsError } from "./errno.ts";
 import type { FileStore } from "./file-store.ts";
 import { type DirInode, type FileInode, type Inode, isHeldHere, isUnsealed, isUnstored, pathOf } from "./inode.ts";
 import type { Locks } from "./locks.ts";
-import { type OnConflict, PutTask } from "./put-task.ts";
+import { type OnConflict, PutTask, placeOf } from "./put-task.ts";
 import type { Superblock } from "./superblock.ts";
 
 /** When what was written is sent to the server, and who waits for it. */
@@ -128,10 +128,11 @@ export class FileCommits {
         return;
       }
       // It is ours, and what is sealed now shall replace it.
-      const attempted = (await inode.task?.attempt) ?? inode.attempted;
+      const attempt = await inode.task?.attempt;
       if (inode.unlinked) return;
       const earlier = inode.sealed;
-      backlog.placed(dirty, pathOf(inode), inode.baseId, attempted);
+      const { path, expects, attempted } = inode.task?.place ?? placeOf(inode);
+      backlog.placed(dirty, path, expects, attempt ?? attempted);
       const over = [...inode.instead];
       await backlog.seal(dirty, mtime, earlier, over);
       inode.instead.splice(0, inode.instead.length, ...inode.instead.filter((id) => !over.includes(id)));
