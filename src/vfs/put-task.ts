@@ -195,6 +195,7 @@ export class PutTask implements Task {
     change: Extract<Change, { op: "put" }>,
     result: AttemptResult,
   ): Promise<"done" | "again"> {
+    if (!result.ok && result.isUnsent) throw result.error;
     if (!result.ok) return this.#refused(change, result.error);
     if (result.entry === undefined)
       throw new SeafileError("protocol", "The server accepted an upload without saying what it stored.");

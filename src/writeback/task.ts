@@ -34,7 +34,8 @@ export interface Attempt {
 
 export type AttemptResult =
   | { readonly ok: true; readonly entry?: Extract<ChangeResult, { ok: true }>["entry"] }
-  | { readonly ok: false; readonly error: unknown };
+  /** `isUnsent`: the server was not even asked. */
+  | { readonly ok: false; readonly error: unknown; readonly isUnsent?: true };
 
 export type HeldReason =
   | "quota"
