@@ -103,6 +103,10 @@ export class PutTask implements Task {
     return sealed === undefined || (sealed.size <= SMALL && !sealed.needsBase);
   }
 
+  get lockOrder(): number {
+    return this.inode.ino;
+  }
+
   async begin(signal: AbortSignal): Promise<Attempt | undefined> {
     const { inode } = this;
     const unlock = await this.#parts.locks.files([inode], signal);

@@ -78,6 +78,23 @@ describe("writing in the background, some time after the last close", () => {
     expect([kinds, (inode as FileInode).attempted, await storedAll()]).toEqual([{ upload: 1 }, undefined, ["content"]]);
   });
 
+  it("a rename of two files does not wait for a batch that waits for the rename", async () => {
+    const files = [await create("a", "from a"), await create("b", "from b")];
+    let renaming: Promise<unknown> | undefined;
+    const begin = PutTask.prototype.begin;
+    vi.spyOn(PutTask.prototype, "begin").mockImplementationOnce(async function (this: PutTask, signal) {
+      const attempt = await begin.call(this, signal);
+      renaming = rename("a", "b");
+      await sleep(100);
+      return attempt;
+    });
+    for (const { fh } of files.reverse()) await close(fh);
+    await until(() => renaming !== undefined);
+    expect(await within(700, renaming!)).not.toBe("not yet");
+    await until(isIdle);
+    expect([names(), await stored("/b")]).toEqual([["b"], "from a"]);
+  });
+
   it("100 files that are being sent when their folder is moved are few requests", async () => {
     const dir = await fs.mkdir(1, "d", 0o755, signal);
     server.faults.hang("upload", { times: 4 });
