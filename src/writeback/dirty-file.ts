@@ -331,14 +331,21 @@ export class DirtyFile {
     const sizeBefore = this.#spoolSize;
     this.#spoolSize = undefined;
     await this.#file.use(async (handle) => {
+      let done = 0;
       try {
-        for (let done = 0; done < data.length; ) {
+        while (done < data.length) {
           const { bytesWritten } = await handle.write(data, done, data.length - done, position + done);
           done += bytesWritten;
         }
       } catch (error) {
-        // What a failed write left beyond the end must not show when the file grows over it.
+        // What a failed write left beyond the end must not show when the file grows over it, nor in a hole below.
         await handle.truncate(this.#size).catch(() => {});
+        const end = Math.min(position + done, this.#size);
+        for (const zeros of this.#extents.gaps(Math.max(position, this.#baseLimit), end)) {
+          await handle
+            .write(Buffer.alloc(zeros.end - zeros.start), 0, zeros.end - zeros.start, zeros.start)
+            .catch(() => {});
+        }
         throw error;
       }
     });

@@ -1,5 +1,5 @@
 /** Content that is being written: over a base, over sealed content, through failing disks; and the spool that holds it. */
-import { readdir, stat, unlink } from "node:fs/promises";
+import { type FileHandle, readdir, stat, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
@@ -297,6 +297,34 @@ describe("DirtyFile", () => {
     isFull = false;
     await dirty.seal();
     expect(String(await collect(await dirty.content()))).toBe("onetwo");
+  });
+
+  it("a write that fails half-way leaves zeros where there were zeros", async () => {
+    const file = await spool.create();
+    const use = file.use.bind(file);
+    let writes = 0;
+    const write = async (handle: FileHandle, data: Uint8Array, from: number, length: number, at: number) => {
+      if (++writes === 2) throw Object.assign(new Error("no space left"), { code: "ENOSPC" });
+      return handle.write(data, from, writes === 1 ? 3 : length, at);
+    };
+    file.use = (work) =>
+      use((handle) =>
+        work(
+          new Proxy(handle, {
+            get: (target, key) => {
+              if (key === "write") return (...args: [Uint8Array, number, number, number]) => write(target, ...args);
+              const value: unknown = Reflect.get(target, key);
+              return typeof value === "function" ? value.bind(target) : value;
+            },
+          }),
+        ),
+      );
+    const dirty = new DirtyFile({ id: 1, file, base: baseOf(Buffer.from("0123")) });
+    await dirty.truncate(8);
+    await expect(put(dirty, 2, "abcdef")).rejects.toMatchObject({ code: "ENOSPC" });
+    expect(await text(dirty)).toBe("0123\0\0\0\0");
+    await dirty.seal();
+    expect(String(await collect(await dirty.content()))).toBe("0123\0\0\0\0");
   });
 
   it("a disk that is full when a fork is sealed leaves it as it was, and the content under it in place", async () => {
