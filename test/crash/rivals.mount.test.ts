@@ -107,7 +107,7 @@ it.each(["0.05", "0.5"])(
       const isKilled = round > 0;
       await withScope(async (roundScope) => {
         server.faults.delay("upload", 200, { times: Number.POSITIVE_INFINITY });
-      server.faults.delay("*", 20, { times: Number.POSITIVE_INFINITY });
+        server.faults.delay("*", 20, { times: Number.POSITIVE_INFINITY });
         const load = rivals(roundScope, join(mount.dir, `r${round}`), SEED + round);
         await sleep(isKilled ? 500 + 3000 * random() : 5000);
         if (isKilled) await mount.kill();
