@@ -32,6 +32,8 @@ export class RemovalTask implements Task {
   readonly op = "remove";
   readonly size = 0;
   readonly isSmall = true;
+  /** Takes no locks. */
+  readonly lockOrder = 0;
   readonly id: number;
   readonly place: RemovalPlace;
   readonly removed: Removed;

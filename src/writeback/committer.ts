@@ -268,7 +268,7 @@ export class Committer {
     let release: Release | undefined;
     try {
       release = await guard(library, signal);
-      for (const entry of own()) {
+      for (const entry of own().sort((a, b) => a.task.lockOrder - b.task.lockOrder)) {
         entry.isGuarded = true;
         try {
           const attempt = await entry.task.begin(signal);
@@ -278,6 +278,8 @@ export class Committer {
           this.#failed(entry, error);
         }
       }
+      // In the order of the queue again, in which neighbours share requests.
+      started.sort((a, b) => all.indexOf(a.entry) - all.indexOf(b.entry));
       const changes = started.map(({ entry, attempt }) => this.#watched(entry, attempt.change));
       const results = await applyAll(library, changes, signal);
       for (const [i, { entry, attempt }] of started.entries()) await this.#finish(entry, attempt, results[i]!);

@@ -60,6 +60,24 @@ describe("after a crash", () => {
     expect([server.store.list(id, "/")[0]?.mtime, await spoolFiles()]).toEqual([1_000_000_000, []]);
   });
 
+  it.each(["nothing", "some", "all"])(
+    "100 recovered files are few requests, when %s of them had arrived",
+    async (what) => {
+      for (let i = 0; i < 100; i++) await save(`f${i}`, `content ${i}`);
+      if (what !== "nothing") {
+        const count = what === "some" ? 50 : 100;
+        for (let i = 0; i < count; i++) await server.store.writeFile(id, `/f${i}`, `content ${i}`);
+      }
+      await crash();
+      server.requests.reset();
+      await until(isIdle);
+      // One group for each second in which files were made.
+      expect(server.requests.count("upload")).toBeLessThan(what === "all" ? 1 : 10);
+      expect(server.requests.count()).toBeLessThan(25);
+      expect([names().length, await stored("/f7")]).toEqual([100, "content 7"]);
+    },
+  );
+
   it("a change of a part is stored over the version that it was made over", async () => {
     await server.store.writeFile(id, "/a", "0123456789");
     const fh = await open("/a", O_RDWR);
