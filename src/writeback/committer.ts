@@ -67,7 +67,11 @@ export class Committer {
       entry = newEntry(task, at);
       this.#entries.set(task, entry);
     } else if (entry.state.state === "uploading") entry.rescheduled = Math.min(at, entry.rescheduled ?? at);
-    else if (!isHeldByUser(entry.state)) entry.state = { state: "waiting", at };
+    else if (!isHeldByUser(entry.state)) {
+      if (entry.state.state !== "waiting") entry.waitsSince = Date.now();
+      entry.state = { state: "waiting", at };
+    }
+    entry.delayMs = delayMs;
     this.#batching.noticed(task, delayMs);
     this.#wakeAt(at);
   }
@@ -106,7 +110,10 @@ export class Committer {
     const attempt = async () => {
       while (isOpen() && !isEnding() && !this.#stopped) await this.#run([entry], async () => () => {});
     };
-    attempt().catch((error: unknown) => outcome.reject(error));
+    // A failed attempt leaves the task to the queue.
+    void attempt()
+      .catch((error: unknown) => outcome.reject(error))
+      .finally(() => this.#pump());
     await this.#outcome(entry, outcome, signal);
   }
 
@@ -308,7 +315,7 @@ export class Committer {
       entry.attempts = 0;
       if (outcome === "again" || entry.rescheduled !== undefined) {
         entry.state = settled(entry, { state: "waiting", at: outcome === "again" ? 0 : entry.rescheduled! });
-        entry.since = Date.now();
+        entry.since = entry.waitsSince = Date.now();
         entry.rescheduled = undefined;
         if (outcome === "again") entry.next.unshift(...entry.current.splice(0));
         else for (const waiter of entry.current.splice(0)) waiter.resolve();
