@@ -146,10 +146,12 @@ interface Served {
 function handle(parts: Parts, session: Session, { assembled, choice, kept }: Served): Mount {
   const { log, account, state, stateDir, resolved, target } = parts;
   const { outbox } = assembled;
-  const patience = new Patience(DRAIN_MS);
+  let patience = new Patience(DRAIN_MS);
+  let isEnding = false;
   // After an abort the kernel may hold the connection until the last file on it is closed; nothing is served any more.
   const aborted = deferred<void>();
   const closed = Promise.race([session.closed, aborted.promise]).then(async (): Promise<MountEnd> => {
+    isEnding = true;
     const left = await outbox.drain(patience.start());
     await state.close();
     if (left.length === 0) await stateDir.remove();
@@ -164,7 +166,14 @@ function handle(parts: Parts, session: Session, { assembled, choice, kept }: Ser
     try {
       await session.unmount();
     } catch (error) {
-      if (!canDetach || !(error instanceof ErrnoError) || error.code !== "EBUSY") throw error;
+      if (!canDetach || !(error instanceof ErrnoError) || error.code !== "EBUSY") {
+        // The mount goes on: how long its end may take is up to whoever ends it.
+        if (!isEnding) {
+          patience.end();
+          patience = new Patience(DRAIN_MS);
+        }
+        throw error;
+      }
       log.warn({ mountpoint: resolved.mountpoint }, "files are still open below the mount point; it is detached");
       await session.unmount({ lazy: true });
       session.abort();
