@@ -5,7 +5,7 @@
  */
 import { setMaxListeners } from "node:events";
 import { constants } from "node:fs";
-import { open } from "node:fs/promises";
+import { open, rm } from "node:fs/promises";
 import type { Library } from "../seafile/library.ts";
 import type { Backlog } from "../writeback/backlog.ts";
 import type { Committer, QueuedTask } from "../writeback/committer.ts";
@@ -157,21 +157,14 @@ export class Outbox {
     return count;
   }
 
-  /** Copies what waits under the number to a new local file. Throws ENOENT when nothing does. */
+  /** Copies what waits under the number to a new local file, whole or not at all. Throws ENOENT when nothing does. */
   async export(id: number, path: string): Promise<void> {
     const queued = this.#parts.committer.queue().find(({ task }) => task.id === id);
     const content = queued?.task instanceof PutTask ? queued.task.inode.sealed : undefined;
     if (content === undefined) throw new FsError("ENOENT", `nothing with a content waits under the number ${id}`);
     content.retain();
     try {
-      const { O_CREAT, O_EXCL, O_WRONLY } = constants;
-      const file = await open(path, O_CREAT | O_EXCL | O_WRONLY, 0o600);
-      try {
-        for await (const chunk of (await content.content()).open()) await file.write(chunk);
-        await file.sync();
-      } finally {
-        await file.close();
-      }
+      await writeNewFile(path, (await content.content()).open());
     } finally {
       await content.release();
     }
@@ -212,6 +205,22 @@ export class Outbox {
       if (inode.kind === "file" && isUnstored(inode) && !inode.unlinked) files.push(inode);
     }
     return files;
+  }
+}
+
+/** Readable by the user only, and on the disk when this resolves. Rejects with the disk's error, EEXIST among them. */
+async function writeNewFile(path: string, chunks: AsyncIterable<Uint8Array>): Promise<void> {
+  const { O_CREAT, O_EXCL, O_WRONLY } = constants;
+  const file = await open(path, O_CREAT | O_EXCL | O_WRONLY, 0o600);
+  try {
+    // Not write(), which may take less than it is given.
+    for await (const chunk of chunks) await file.appendFile(chunk);
+    await file.sync();
+    await file.close();
+  } catch (error) {
+    await file.close().catch(() => {});
+    await rm(path, { force: true });
+    throw error;
   }
 }
 

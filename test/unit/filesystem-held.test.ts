@@ -5,6 +5,7 @@ import { describe, expect, it, vi } from "vitest";
 import { silentLogger } from "../../src/observe/log.ts";
 import { Journal } from "../../src/writeback/journal.ts";
 import { replay } from "../../src/writeback/recovery.ts";
+import { diskError, interceptDisk } from "./file-handle-seam.ts";
 import {
   assembled,
   cat,
@@ -206,6 +207,22 @@ describe("holding, releasing, giving up", () => {
     expect([await readFile(place, "utf8"), (await stat(place)).mode & 0o777]).toEqual(["01ab456789", 0o600]);
     await expect(assembled.outbox.export(item("/a").id, place)).rejects.toMatchObject({ code: "EEXIST" });
     await expect(assembled.outbox.export(99_999, join(stateDir, "x"))).rejects.toMatchObject({ code: "ENOENT" });
+  });
+
+  it("is copied out whole, or not at all, on a disk that takes little at a time or fails", async () => {
+    await save("a", "0123456789");
+    const place = join(stateDir, "exported");
+    await interceptDisk(async (call, _, real) => {
+      if (call === "sync") throw diskError("ENOSPC");
+      return real(call === "write" ? 4 : undefined);
+    });
+    await expect(assembled.outbox.export(item("/a").id, place)).rejects.toMatchObject({ code: "ENOSPC" });
+    await expect(stat(place)).rejects.toMatchObject({ code: "ENOENT" });
+    vi.restoreAllMocks();
+    await interceptDisk((call, _, real) => real(call === "write" ? 4 : undefined));
+    await assembled.outbox.export(item("/a").id, place);
+    vi.restoreAllMocks();
+    expect(await readFile(place, "utf8")).toBe("0123456789");
   });
 });
 
