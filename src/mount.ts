@@ -154,12 +154,14 @@ function handle(parts: Parts, session: Session, { assembled, choice, kept }: Ser
     isEnding = true;
     const left = await outbox.drain(patience.start());
     await state.close();
-    if (left.length === 0) await stateDir.remove();
+    if (left.length === 0 && state.backlog.isEmpty) await stateDir.remove();
     else await stateDir.release();
     await account.close();
     patience.end();
-    log.info({ pending: left.length, kept }, `${resolved.mountpoint} is unmounted`);
-    return { unstored: kept, pending: left.length };
+    // What could not even be brought back is in the journal, too.
+    const pending = left.length + state.backlog.untaken;
+    log.info({ pending, kept }, `${resolved.mountpoint} is unmounted`);
+    return { unstored: kept, pending };
   });
   const unmount = async (drainMs?: number, canDetach = true) => {
     await outbox.sync(undefined, patience.start(drainMs)).catch(() => {});

@@ -73,6 +73,16 @@ export class Backlog {
     this.#inherit(pending);
   }
 
+  /** How much of what earlier processes left nobody has taken up yet. */
+  get untaken(): number {
+    return this.#unclaimed.size;
+  }
+
+  /** The journal has nothing that is still to be done. */
+  get isEmpty(): boolean {
+    return this.#live.size + this.#unclaimed.size + this.#moves.size === 0;
+  }
+
   /** A number for something that waits, unlike any other in this journal. */
   number(): number {
     return this.#next++;
@@ -137,7 +147,12 @@ export class Backlog {
     for (const [id, removal] of removals) records.push({ t: "removing", id, ...removal });
     const imported = { contents, removals, moves: new Map(), finished: new Set<string>(), next: this.#next };
     this.#inherit(imported);
-    if (records.length > 0) await this.#journal.accept(...records);
+    try {
+      if (records.length > 0) await this.#journal.accept(...records);
+    } catch (error) {
+      for (const id of ids.values()) this.#unclaimed.delete(id);
+      throw error;
+    }
     return imported;
   }
 
@@ -279,8 +294,7 @@ export class Backlog {
 
   async close(): Promise<void> {
     await this.#compacting;
-    await this.#journal.close();
-    await this.#spool.close();
+    await allDone(this.#journal.close(), this.#spool.close());
   }
 
   #inherit({ contents, removals, moves }: Pending): void {
