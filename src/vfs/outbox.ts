@@ -131,11 +131,23 @@ export class Outbox {
   }
 
   retry(ids: readonly number[] | undefined): number {
-    return this.#each(ids, (task) => this.#parts.committer.retryNow(task));
+    const { committer, backlog } = this.#parts;
+    return this.#each(ids, (task) => {
+      backlog.released(journalledAs(task));
+      return committer.retryNow(task);
+    });
   }
 
-  hold(ids: readonly number[]): number {
-    return this.#each(ids, (task) => this.#parts.committer.hold(task));
+  /** Nothing of these is sent until they are released, also by later mounts. Rejects when the local disk does not note it. */
+  async hold(ids: readonly number[]): Promise<number> {
+    const { committer, backlog } = this.#parts;
+    const held: number[] = [];
+    const count = this.#each(ids, (task) => {
+      held.push(journalledAs(task));
+      return committer.hold(task);
+    });
+    await backlog.hold(held);
+    return count;
   }
 
   release(ids: readonly number[]): number {
@@ -148,8 +160,9 @@ export class Outbox {
    */
   async discard(ids: readonly number[]): Promise<number> {
     let count = 0;
+    const wanted = new Set(ids);
     for (const { task } of this.#parts.committer.queue()) {
-      if (!ids.includes(task.id)) continue;
+      if (!wanted.has(task.id)) continue;
       if (task instanceof PutTask) await this.#discard(task.inode);
       else if (task instanceof RemovalTask) this.#parts.removals.giveUp(task);
       count++;
@@ -194,8 +207,9 @@ export class Outbox {
     if (parent !== null) directories.expire(parent);
   }
 
-  #each(ids: readonly number[] | undefined, work: (task: Parameters<Committer["retryNow"]>[0]) => boolean): number {
-    const tasks = this.#parts.committer.queue().filter(({ task }) => ids === undefined || ids.includes(task.id));
+  #each(ids: readonly number[] | undefined, work: (task: Task) => boolean): number {
+    const wanted = ids && new Set(ids);
+    const tasks = this.#parts.committer.queue().filter(({ task }) => wanted?.has(task.id) ?? true);
     return tasks.filter(({ task }) => work(task)).length;
   }
 
@@ -206,6 +220,11 @@ export class Outbox {
     }
     return files;
   }
+}
+
+/** The number of what the journal says of the task. */
+function journalledAs(task: Task): number {
+  return task instanceof PutTask ? (task.inode.sealed?.id ?? task.id) : task.id;
 }
 
 /** Readable by the user only, and on the disk when this resolves. Rejects with the disk's error, EEXIST among them. */

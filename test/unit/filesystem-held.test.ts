@@ -145,7 +145,7 @@ describe("holding, releasing, giving up", () => {
   it("what the user holds stays here through sync and the end of the mount, and goes when it is released", async () => {
     await save("a", "a");
     await save("b", "b");
-    assembled.outbox.hold([item("/a").id]);
+    await assembled.outbox.hold([item("/a").id]);
     await sync();
     expect([names(), stateOf("/a")]).toMatchObject([["b"], { state: "held", reason: "user" }]);
     expect((await drain()).map(({ path }) => path)).toEqual(["/a"]);
@@ -154,10 +154,31 @@ describe("holding, releasing, giving up", () => {
 
   it("what is released is stored", async () => {
     await save("a", "a");
-    assembled.outbox.hold([item("/a").id]);
+    await assembled.outbox.hold([item("/a").id]);
     assembled.outbox.release([item("/a").id]);
     await until(isIdle);
     expect(await storedAll()).toEqual(["a"]);
+  });
+
+  // SEMANTICS: "What `seamount queue hold` keeps back waits until it is released, in later mounts, too."
+  it.each([
+    ["a crash", crash],
+    ["the end of the mount", () => restart(50)],
+  ])("what is held is held after %s, also what was written over it, until it is released", async (_, next) => {
+    await server.store.writeFile(id, "/gone", "x");
+    await stale();
+    await save("a", "first");
+    await fs.unlink(1, "gone", signal);
+    await assembled.outbox.hold(assembled.outbox.items().map((it) => it.id));
+    await overwrite("/a", "second");
+    await next();
+    await sync();
+    const all = () => assembled.outbox.items().map(({ path, state: it }) => `${path} ${it.state}`);
+    expect([all().sort(), names(), await cat("/a")]).toEqual([["/a held", "/gone held"], ["gone"], "second"]);
+    assembled.outbox.release(assembled.outbox.items().map((it) => it.id));
+    await next();
+    await sync();
+    expect([all(), await storedAll()]).toEqual([[], ["second"]]);
   });
 
   it("giving up a new file leaves nothing of it, here or after a crash", async () => {

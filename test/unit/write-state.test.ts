@@ -29,6 +29,7 @@ beforeEach(async () => {
   const dirty = left.backlog.create({ library: LIBRARY, path: "/kept", expects: null });
   await dirty.write(0, Buffer.from("content"));
   await left.backlog.seal(dirty, 1000);
+  await left.backlog.hold([dirty.id]);
   await left.close();
   await dead.release();
   stateDir = await open("all");
@@ -47,7 +48,8 @@ beforeEach(() => void revived.splice(0));
 
 async function revive(pending: Pending): Promise<string[]> {
   for (const content of pending.contents.values()) {
-    revived.push(`${content.path}: ${await readFile(state.spool.pathOf(content.spool), "utf8")}`);
+    const held = pending.held.has(content.id) ? "held " : "";
+    revived.push(`${held}${content.path}: ${await readFile(state.spool.pathOf(content.spool), "utf8")}`);
     await state.backlog.adopt(content, content.size, {}).release();
   }
   return [];
@@ -59,7 +61,7 @@ const adopt = (how: (pending: Pending) => Promise<string[]> = revive) =>
 describe("what a dead mount of the account left", () => {
   it("is taken over, and its folder is gone", async () => {
     await adopt();
-    expect(revived).toEqual(["/kept: content"]);
+    expect(revived).toEqual(["held /kept: content"]);
     expect(await readdir(join(stateDir.folder, ".."))).toEqual(["all"]);
     expect([state.backlog.untaken, state.backlog.isEmpty]).toEqual([0, false]);
   });
@@ -70,7 +72,7 @@ describe("what a dead mount of the account left", () => {
       throw diskError("EIO");
     });
     await adopt();
-    expect(revived).toEqual(["/kept: content"]);
+    expect(revived).toEqual(["held /kept: content"]);
     // Nobody holds it: the next mount removes the rest.
     await (await open(LIBRARY)).release();
   });
@@ -89,7 +91,7 @@ describe("what a dead mount of the account left", () => {
     accept.mockRestore();
     expect([revived, state.backlog.untaken, state.backlog.isEmpty]).toEqual([[], 0, true]);
     await adopt();
-    expect(revived).toEqual(["/kept: content"]);
+    expect(revived).toEqual(["held /kept: content"]);
   });
 
   it("leaves no file open when it cannot be taken over", async () => {
