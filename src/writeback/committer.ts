@@ -195,7 +195,13 @@ export class Committer {
     });
   }
 
-  /** The newest failures, oldest first. */
+  /** Something that whoever asks for the status is to read. */
+  note(message: string): void {
+    this.#errors.push({ at: Date.now(), message });
+    if (this.#errors.length > 20) this.#errors.shift();
+  }
+
+  /** The newest failures and notes, oldest first. */
   get errors(): readonly { readonly at: number; readonly message: string }[] {
     return this.#errors;
   }
@@ -203,10 +209,6 @@ export class Committer {
   /** Bytes sent since the start. */
   get uploaded(): number {
     return this.#uploaded;
-  }
-
-  get isStopped(): boolean {
-    return this.#stopped;
   }
 
   /** No attempts from here on; those under way are broken off. */
@@ -360,8 +362,7 @@ export class Committer {
 
   #say({ task, attempts, state }: Entry, error: unknown): void {
     const message = error instanceof Error ? error.message : String(error);
-    this.#errors.push({ at: Date.now(), message: `${task.path}: ${message}` });
-    if (this.#errors.length > 20) this.#errors.shift();
+    this.note(`${task.path}: ${message}`);
     const about = { library: task.library.info.name, path: task.path, attempts, state: state.state };
     const what = task.op === "put" ? "is not stored yet" : "is not removed yet";
     this.#options.log[attempts === 1 ? "warn" : "debug"](
@@ -381,6 +382,6 @@ export class Committer {
   }
 }
 
-export function isAbort(error: unknown): boolean {
+function isAbort(error: unknown): boolean {
   return error instanceof Error && error.name === "AbortError";
 }
