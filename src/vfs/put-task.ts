@@ -26,6 +26,8 @@ export interface PutParts {
   readonly directories: Directories;
   readonly locks: Locks;
   readonly log: Logger;
+  /** Tells whoever asks for the status. */
+  readonly note: (message: string) => void;
   readonly onConflict: OnConflict;
   /** Named in conflict copies. */
   readonly user: string;
@@ -281,9 +283,8 @@ export class PutTask implements Task {
   }
 
   #sayConflict(asked: string, path: string, stored: string): void {
-    this.#parts.log.warn(
-      { path, asked, stored },
-      `${path} was changed by somebody else meanwhile; both versions are kept, yours as "${stored}"`,
-    );
+    const message = `${path} was changed by somebody else meanwhile; both versions are kept, yours as "${stored}"`;
+    this.#parts.log.warn({ path, asked, stored }, message);
+    this.#parts.note(message);
   }
 }
