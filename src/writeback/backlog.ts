@@ -33,9 +33,8 @@ export interface BaseVersion extends Base {
   readonly id: ObjectId;
 }
 
-/** The journal is rewritten when it is longer than this and mostly about what is over. */
+/** The journal is rewritten when it is longer than this and twice as long as when it was rewritten last. */
 const COMPACT_BYTES = 1024 * 1024;
-const BYTES_PER_RECORD = 400;
 
 export class Backlog {
   readonly #journal: Journal;
@@ -49,6 +48,8 @@ export class Backlog {
   readonly #held = new Set<number>();
   #next: number;
   #compacting: Promise<void> | undefined;
+  /** Bytes of the journal after it was shortened last. */
+  #compactSize = 0;
 
   /** `pending` is what the journal amounts to. */
   constructor(journal: Journal, spool: Spool, pending: Pending, log: Logger) {
@@ -361,11 +362,15 @@ export class Backlog {
 
   #compactIfWorthwhile(): void {
     // What nobody has taken up yet is in the journal only.
-    if (this.#compacting !== undefined || this.#unclaimed.size > 0 || this.#journal.size < COMPACT_BYTES) return;
-    if (this.#journal.size < 4 * BYTES_PER_RECORD * this.#live.size) return;
+    if (this.#compacting !== undefined || this.#unclaimed.size > 0) return;
+    if (this.#journal.size < Math.max(COMPACT_BYTES, 2 * this.#compactSize)) return;
     this.#compacting = this.#journal
       .compact(this.#records())
       .catch((error: unknown) => this.#log.warn({ err: error }, "the journal could not be shortened"))
+      .then(() => {
+        // What is alive may be long by itself; if it failed, it is not tried at once again either.
+        this.#compactSize = this.#journal.size;
+      })
       .finally(() => {
         this.#compacting = undefined;
       });
