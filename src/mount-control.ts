@@ -76,8 +76,7 @@ function locatorOf({ library: only, path: folder, infos }: Target): Locate {
     return (library, path) => `/${names.get(library.id) ?? library.info.name}${path}`;
   }
   const top = folder === undefined || folder === "/" ? "" : folder;
-  return (library, path) =>
-    library.id === only.id && path.startsWith(`${top}/`) ? path.slice(top.length) : undefined;
+  return (library, path) => (library.id === only.id && path.startsWith(`${top}/`) ? path.slice(top.length) : undefined);
 }
 
 function statusOf(parts: ControlParts, items: readonly QueueItem[], since: number, rates: Rates): MountStatus {

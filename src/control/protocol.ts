@@ -9,7 +9,7 @@
 export interface QueueItem {
   /** Unique among everything the mount ever queued. */
   readonly id: number;
-  readonly op: "put" | "remove" | "mkdir" | "move";
+  readonly op: "put" | "remove";
   /** The library's name. */
   readonly library: string;
   /** Absolute in the library. */

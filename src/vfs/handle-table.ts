@@ -23,8 +23,4 @@ export class HandleTable<T> {
     this.#handles.delete(fh);
     return handle;
   }
-
-  get size(): number {
-    return this.#handles.size;
-  }
 }

@@ -114,7 +114,8 @@ describe("seamount is killed", () => {
     ]);
   });
 
-  // SEMANTICS: "Only what belongs to a library that is gone is kept as a file in the folder `recovered` of the data directory."
+  // SEMANTICS: "Only what belongs to a library that is gone, or of which no record is left, is kept as a file in the folder `recovered`
+  // of the data directory."
   it("while its library is deleted: the content is a local file", async () => {
     const scope = testScope();
     const { server, id, mount, worker, at } = await world(scope);
