@@ -17,6 +17,7 @@ import { Account } from "./seafile/account.ts";
 import type { LibraryId } from "./seafile/types.ts";
 import { deferred } from "./util/abort.ts";
 import { ErrnoError } from "./util/errno.ts";
+import { Patience } from "./util/patience.ts";
 import { adoptSiblings, openWriteState, type WriteState } from "./write-state.ts";
 import { StateDir, targetName } from "./writeback/state-dir.ts";
 
@@ -203,28 +204,4 @@ function handle(parts: Parts, session: Session, { assembled, choice, kept }: Ser
     control,
     unmount: (drainMs) => unmount(drainMs),
   };
-}
-
-/** How long the end of the mount waits for the server: the shortest that anybody asked for counts. */
-class Patience {
-  readonly #default: number;
-  readonly #controller = new AbortController();
-  readonly #timers: NodeJS.Timeout[] = [];
-
-  constructor(defaultMs: number) {
-    this.#default = defaultMs;
-  }
-
-  start(ms = this.#timers.length > 0 ? undefined : this.#default): AbortSignal {
-    if (ms !== undefined) {
-      const give = () => this.#controller.abort(new DOMException("the server took too long", "AbortError"));
-      if (ms === 0) give();
-      this.#timers.push(setTimeout(give, ms));
-    }
-    return this.#controller.signal;
-  }
-
-  end(): void {
-    for (const timer of this.#timers) clearTimeout(timer);
-  }
 }
