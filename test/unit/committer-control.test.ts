@@ -236,6 +236,20 @@ describe("holding", () => {
     expect(states()).toEqual([]);
   });
 
+  // SEMANTICS: "What is retrying or held is uploading while it is tried again."
+  it("what the server refused is under way while it is tried again", async () => {
+    server.failures.set("/a", failure("quota"));
+    const a = task("/a");
+    schedule(a);
+    await pass(DELAY);
+    server.answerMs = 100;
+    committer.retryNow(a);
+    await pass(50);
+    expect(states()).toEqual(["/a uploading"]);
+    await pass(100);
+    expect(states()).toEqual(["/a held"]);
+  });
+
   it("what the server refused is tried when the user says so", async () => {
     server.failures.set("/a", failure("quota"));
     const a = task("/a");
