@@ -3,6 +3,7 @@
  * the filesystem itself together). Invariant: after `closed` everything that was written is on the server or in the journal for
  * the next mount, and no timer, connection or lock of this mount is left. Called by the CLI and by programs through index.ts.
  */
+import { relative } from "node:path";
 import { type Assembled, assemble } from "./assemble.ts";
 import { KERNEL_NEGATIVE_TTL_MS, KERNEL_TTL_MS } from "./cache/policy.ts";
 import { chooseTransport, type TransportChoice } from "./choose-transport.ts";
@@ -50,11 +51,13 @@ export interface Mount {
 
 /**
  * Mounts and returns once the kernel serves the directory. Rejects with SeafileError (server, token, "not-found" for the library)
- * or ErrnoError (mounting itself; EBUSY when another mount of the same works); a rejected mount leaves nothing behind.
+ * or ErrnoError (mounting itself; EBUSY when another mount of the same works, EINVAL above its own state); a rejected mount leaves
+ * nothing behind.
  */
 export async function mount(options: MountOptions): Promise<Mount> {
   const resolved = parseMountOptions(options);
   const log = resolved.log ?? silentLogger();
+  refuseAboveState(resolved);
   const undo: (() => Promise<unknown>)[] = [];
   try {
     const account = new Account({
@@ -84,6 +87,16 @@ export async function mount(options: MountOptions): Promise<Mount> {
     for (const step of undo.reverse()) await step().catch(() => {});
     throw error;
   }
+}
+
+/** Above what it must reach itself, the mount would wait for itself. By the paths alone: who calls resolves symbolic links. */
+function refuseAboveState({ mountpoint, stateDir }: ResolvedMountOptions): void {
+  const below = relative(mountpoint, stateDir);
+  if (below === ".." || below.startsWith("../")) return;
+  throw new ErrnoError(
+    "EINVAL",
+    `${mountpoint} holds the mount's own local state (${stateDir}): choose another folder.`,
+  );
 }
 
 interface Parts {
