@@ -320,6 +320,7 @@ export class FileCommits {
       locks,
       log,
       user,
+      note: (message) => this.#parts.committer.note(message),
       onConflict: policy.onConflict,
       renamed: (file, dir, name) => this.rename(file, dir, name),
       settle: (file) => this.settle(file),

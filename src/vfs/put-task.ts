@@ -6,6 +6,7 @@
 import type { Logger } from "../observe/log.ts";
 import { SeafileError } from "../seafile/errors.ts";
 import type { Library } from "../seafile/library.ts";
+import { DEFAULT_LIMITS } from "../seafile/limits.ts";
 import { fileIdOf } from "../seafile/object-id.ts";
 import type { Change, Content, ObjectId, RemoteEntry } from "../seafile/types.ts";
 import { joinPath, splitPath } from "../util/paths.ts";
@@ -26,6 +27,8 @@ export interface PutParts {
   readonly directories: Directories;
   readonly locks: Locks;
   readonly log: Logger;
+  /** Tells whoever asks for the status. */
+  readonly note: (message: string) => void;
   readonly onConflict: OnConflict;
   /** Named in conflict copies. */
   readonly user: string;
@@ -57,9 +60,6 @@ export function placeOf(inode: FileInode): PutPlace {
 
 /** Above this size an upload of unknown outcome is not recognised by its content: reading it all would take too long. */
 const IDENTIFY_MAX = 256 * 1024 * 1024;
-/** Up to this size files go together in one request. */
-const SMALL = 1024 * 1024;
-
 /** The id that the server will give the content; undefined when it is too large to read it for that. */
 export async function identify(content: Content): Promise<ObjectId | undefined> {
   return content.size <= IDENTIFY_MAX ? ((await fileIdOf(content)) as ObjectId) : undefined;
@@ -100,7 +100,7 @@ export class PutTask implements Task {
 
   get isSmall(): boolean {
     const { sealed } = this.inode;
-    return sealed === undefined || (sealed.size <= SMALL && !sealed.needsBase);
+    return sealed === undefined || (sealed.size <= DEFAULT_LIMITS.groupedFileMax && !sealed.needsBase);
   }
 
   get lockOrder(): number {
@@ -320,9 +320,8 @@ export class PutTask implements Task {
   }
 
   #sayConflict(asked: string, path: string, stored: string): void {
-    this.#parts.log.warn(
-      { path, asked, stored },
-      `${path} was changed by somebody else meanwhile; both versions are kept, yours as "${stored}"`,
-    );
+    const message = `${path} was changed by somebody else meanwhile; both versions are kept, yours as "${stored}"`;
+    this.#parts.log.warn({ path, asked, stored }, message);
+    this.#parts.note(message);
   }
 }

@@ -210,6 +210,7 @@ describe("after a crash", () => {
       contents: new Map(),
       removals: new Map(),
       moves: new Map(),
+      held: new Set<number>(),
       finished: new Set<string>(),
       next: 1,
     };

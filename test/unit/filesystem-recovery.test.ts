@@ -1,5 +1,5 @@
 /** What the next mount makes of what a dead one promised: everything accepted, exactly, once; nothing that was removed. */
-import { readdir, readFile } from "node:fs/promises";
+import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it, vi } from "vitest";
 import { silentLogger } from "../../src/observe/log.ts";
@@ -249,6 +249,14 @@ describe("after a crash", () => {
     await until(isIdle);
     expect([names(), await storedAll()]).toEqual([[expect.stringMatching(RECOVERED)], ["content"]]);
   });
+});
+
+// SEMANTICS: "Only what belongs to a library that is gone, or of which no record is left, is kept as a file in the folder `recovered`
+// of the data directory."
+it("content of which no record is left is kept for the user", async () => {
+  await writeFile(join(stateDir, "spool/nobody-knows"), "precious");
+  await crash();
+  expect([await kept(), names(), await spoolFiles()]).toEqual([["precious"], [], []]);
 });
 
 describe("what belongs to a library that is not there any more", () => {
