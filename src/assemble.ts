@@ -97,6 +97,16 @@ export function assemble(options: FileSystemOptions): Assembled {
   const xattrs = new Xattrs({ committer, outbox, listings });
   const fileSystem = new FileSystem({ superblock, directories, namespace, files, commits, xattrs, account });
   const revive = (pending: Pending, libraryOf: (id: LibraryId) => Library | undefined) =>
-    recovered.revive(pending, libraryOf, { superblock, files, commits, removals, backlog, spool, log, keep });
+    recovered.revive(pending, libraryOf, {
+      superblock,
+      files,
+      commits,
+      removals,
+      backlog,
+      spool,
+      committer,
+      log,
+      keep,
+    });
   return { fileSystem, outbox, committer, cache, listings, revive };
 }

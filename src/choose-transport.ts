@@ -1,6 +1,6 @@
 /**
- * Which transport carries a mount: the one that the user names, or for "auto" the kernel transport where it can mount, else fuse-native
- * where that is installed. Invariant: nothing of a transport is loaded before it is chosen. Called by mount.ts.
+ * Which transport carries a mount: the one that the user names, or for "auto" the kernel transport, unless it lacks what fuse-native
+ * does without and has. Invariant: nothing of fuse-native is loaded where the kernel transport lacks nothing. Called by mount.ts.
  */
 import { whatKernelTransportLacks } from "./fuse/kernel/kernel-means.ts";
 import type { Transport } from "./fuse/transport.ts";
@@ -8,24 +8,32 @@ import type { ResolvedMountOptions } from "./options.ts";
 
 export interface TransportChoice {
   readonly name: "kernel" | "fuse-native";
-  /** Why, as a clause: "asked for", "root can mount", ... */
+  /** Why, as a clause: "it was asked for", "this user can mount with it", ... */
   readonly reason: string;
   readonly load: () => Promise<Transport>;
+}
+
+export interface Means {
+  readonly whatKernelTransportLacks: () => Promise<string | undefined>;
+  readonly canLoadLibfuse: () => Promise<boolean>;
 }
 
 const kernel = async () => (await import("./fuse/kernel/kernel-transport.ts")).kernelTransport;
 const libfuse = async () => (await import("./fuse/libfuse/libfuse-transport.ts")).libfuseTransport;
 
-export async function chooseTransport(wanted: ResolvedMountOptions["transport"]): Promise<TransportChoice> {
+export async function chooseTransport(
+  wanted: ResolvedMountOptions["transport"],
+  means: Means = { whatKernelTransportLacks, canLoadLibfuse },
+): Promise<TransportChoice> {
   if (wanted === "kernel") return { name: wanted, reason: "it was asked for", load: kernel };
   if (wanted === "fuse-native") return { name: wanted, reason: "it was asked for", load: libfuse };
-  const lack = await whatKernelTransportLacks();
+  const lack = await means.whatKernelTransportLacks();
   if (lack === undefined) return { name: "kernel", reason: "this user can mount with it", load: kernel };
-  if (await canLoadLibfuse()) {
+  if (await means.canLoadLibfuse()) {
     return { name: "fuse-native", reason: `the kernel transport cannot mount: ${lack}`, load: libfuse };
   }
   // Its own error says best what to install.
-  return { name: "kernel", reason: `neither can mount here: ${lack}, and fuse-native is not installed`, load: kernel };
+  return { name: "kernel", reason: `neither can mount here: ${lack}, and fuse-native cannot be loaded`, load: kernel };
 }
 
 async function canLoadLibfuse(): Promise<boolean> {

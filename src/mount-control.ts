@@ -26,7 +26,8 @@ export function controlOf(parts: ControlParts): MountControl {
   const { outbox, fileSystem } = assembled;
   const since = Date.now();
   const rates = new Rates(parts);
-  const queue = () => outbox.items().map((item) => itemOf(item, parts));
+  const locate = locatorOf(parts.target);
+  const queue = () => outbox.items().map((item) => itemOf(item, locate));
   return {
     status: () => statusOf(parts, queue(), since, rates),
     queue,
@@ -51,8 +52,11 @@ async function inodeAt(fileSystem: Assembled["fileSystem"], path: string, signal
   return inode;
 }
 
-function itemOf({ state, library, ...item }: OutboxItem, { target }: ControlParts): QueueItem {
-  const location = locationOf(library, item.path, target);
+/** Where the mount shows a path of a library, if it does. */
+type Locate = (library: Library, path: string) => string | undefined;
+
+function itemOf({ state, library, ...item }: OutboxItem, locate: Locate): QueueItem {
+  const location = locate(library, item.path);
   return {
     ...item,
     library: library.info.name,
@@ -65,15 +69,14 @@ function itemOf({ state, library, ...item }: OutboxItem, { target }: ControlPart
   };
 }
 
-/** Where the mount shows the path, if it does. */
-function locationOf(library: Library, path: string, target: Target): string | undefined {
-  if (target.library === undefined) {
-    const shown = [...uniqueNames(target.infos)].find(([{ id }]) => id === library.id)?.[1] ?? library.info.name;
-    return `/${shown}${path}`;
+/** Asked for every item of a queue, which may be long. */
+function locatorOf({ library: only, path: folder, infos }: Target): Locate {
+  if (only === undefined) {
+    const names = new Map([...uniqueNames(infos)].map(([{ id }, name]) => [id, name]));
+    return (library, path) => `/${names.get(library.id) ?? library.info.name}${path}`;
   }
-  if (target.library.id !== library.id) return undefined;
-  const top = target.path === undefined || target.path === "/" ? "" : target.path;
-  return path.startsWith(`${top}/`) ? path.slice(top.length) : undefined;
+  const top = folder === undefined || folder === "/" ? "" : folder;
+  return (library, path) => (library.id === only.id && path.startsWith(`${top}/`) ? path.slice(top.length) : undefined);
 }
 
 function statusOf(parts: ControlParts, items: readonly QueueItem[], since: number, rates: Rates): MountStatus {

@@ -3,6 +3,7 @@
  * the filesystem itself together). Invariant: after `closed` everything that was written is on the server or in the journal for
  * the next mount, and no timer, connection or lock of this mount is left. Called by the CLI and by programs through index.ts.
  */
+import { relative } from "node:path";
 import { type Assembled, assemble } from "./assemble.ts";
 import { KERNEL_NEGATIVE_TTL_MS, KERNEL_TTL_MS } from "./cache/policy.ts";
 import { chooseTransport, type TransportChoice } from "./choose-transport.ts";
@@ -20,6 +21,7 @@ import type { Source } from "./seafile/source.ts";
 import type { LibraryId } from "./seafile/types.ts";
 import { deferred } from "./util/abort.ts";
 import { ErrnoError } from "./util/errno.ts";
+import { Patience } from "./util/patience.ts";
 import { adoptSiblings, openWriteState, type WriteState } from "./write-state.ts";
 import { StateDir, targetName } from "./writeback/state-dir.ts";
 
@@ -55,11 +57,13 @@ export interface Mount {
 
 /**
  * Mounts and returns once the kernel serves the directory. Rejects with SeafileError (server, token, "not-found" for the library)
- * or ErrnoError (mounting itself; EBUSY when another mount of the same works); a rejected mount leaves nothing behind.
+ * or ErrnoError (mounting itself; EBUSY when another mount of the same works, EINVAL above its own state); a rejected mount leaves
+ * nothing behind.
  */
 export async function mount(options: MountOptions): Promise<Mount> {
   const resolved = parseMountOptions(options);
   const log = resolved.log ?? silentLogger();
+  refuseAboveState(resolved);
   const undo: (() => Promise<unknown>)[] = [];
   try {
     const { account, server, open } = sourceOf(resolved, log);
@@ -115,6 +119,16 @@ function sourceOf(resolved: ResolvedMountOptions, log: Logger): Opened {
     return { user, target: await findTarget(account, resolved) };
   };
   return { account, server: server!, open };
+}
+
+/** Above what it must reach itself, the mount would wait for itself. By the paths alone: who calls resolves symbolic links. */
+function refuseAboveState({ mountpoint, stateDir }: ResolvedMountOptions): void {
+  const below = relative(mountpoint, stateDir);
+  if (below === ".." || below.startsWith("../")) return;
+  throw new ErrnoError(
+    "EINVAL",
+    `${mountpoint} holds the mount's own local state (${stateDir}): choose another folder.`,
+  );
 }
 
 interface Parts {
@@ -179,25 +193,36 @@ interface Served {
 function handle(parts: Parts, session: Session, { assembled, choice, kept }: Served): Mount {
   const { log, account, state, stateDir, resolved, target } = parts;
   const { outbox } = assembled;
-  const patience = new Patience(DRAIN_MS);
+  let patience = new Patience(DRAIN_MS);
+  let isEnding = false;
   // After an abort the kernel may hold the connection until the last file on it is closed; nothing is served any more.
   const aborted = deferred<void>();
   const closed = Promise.race([session.closed, aborted.promise]).then(async (): Promise<MountEnd> => {
+    isEnding = true;
     const left = await outbox.drain(patience.start());
     await state.close();
-    if (left.length === 0) await stateDir.remove();
+    if (left.length === 0 && state.backlog.isEmpty) await stateDir.remove();
     else await stateDir.release();
     await account.close();
     patience.end();
-    log.info({ pending: left.length, kept }, `${resolved.mountpoint} is unmounted`);
-    return { unstored: kept, pending: left.length };
+    // What could not even be brought back is in the journal, too.
+    const pending = left.length + state.backlog.untaken;
+    log.info({ pending, kept }, `${resolved.mountpoint} is unmounted`);
+    return { unstored: kept, pending };
   });
   const unmount = async (drainMs?: number, canDetach = true) => {
     await outbox.sync(undefined, patience.start(drainMs)).catch(() => {});
     try {
       await session.unmount();
     } catch (error) {
-      if (!canDetach || !(error instanceof ErrnoError) || error.code !== "EBUSY") throw error;
+      if (!canDetach || !(error instanceof ErrnoError) || error.code !== "EBUSY") {
+        // The mount goes on: how long its end may take is up to whoever ends it.
+        if (!isEnding) {
+          patience.end();
+          patience = new Patience(DRAIN_MS);
+        }
+        throw error;
+      }
       log.warn({ mountpoint: resolved.mountpoint }, "files are still open below the mount point; it is detached");
       await session.unmount({ lazy: true });
       session.abort();
@@ -225,28 +250,4 @@ function handle(parts: Parts, session: Session, { assembled, choice, kept }: Ser
     control,
     unmount: (drainMs) => unmount(drainMs),
   };
-}
-
-/** How long the end of the mount waits for the server: the shortest that anybody asked for counts. */
-class Patience {
-  readonly #default: number;
-  readonly #controller = new AbortController();
-  readonly #timers: NodeJS.Timeout[] = [];
-
-  constructor(defaultMs: number) {
-    this.#default = defaultMs;
-  }
-
-  start(ms = this.#timers.length > 0 ? undefined : this.#default): AbortSignal {
-    if (ms !== undefined) {
-      const give = () => this.#controller.abort(new DOMException("the server took too long", "AbortError"));
-      if (ms === 0) give();
-      this.#timers.push(setTimeout(give, ms));
-    }
-    return this.#controller.signal;
-  }
-
-  end(): void {
-    for (const timer of this.#timers) clearTimeout(timer);
-  }
 }

@@ -61,22 +61,28 @@ export interface Adoption {
 export async function adoptSiblings({ stateDir, state, libraryOf, revive, log }: Adoption): Promise<string[]> {
   const kept: string[] = [];
   for (const sibling of await stateDir.siblings()) {
+    let other: WriteState | undefined;
     try {
-      const other = await openWriteState(sibling, log);
+      other = await openWriteState(sibling, log);
       await settleMoves(other.pending, libraryOf, other.backlog);
       for (const content of other.pending.contents.values()) {
         await link(other.spool.pathOf(content.spool), state.spool.pathOf(content.spool)).catch(ignoreExisting);
       }
       await state.spool.sync();
       const imported = await state.backlog.import(other.pending);
-      await other.close();
-      await sibling.remove();
-      kept.push(...(await revive(imported, libraryOf)));
+      try {
+        // From here on our journal has it all, so that theirs need not be whole any more.
+        await other.close().catch(() => {});
+        await sibling.remove();
+      } finally {
+        kept.push(...(await revive(imported, libraryOf)));
+      }
     } catch (error) {
       log.warn(
         { folder: sibling.folder, err: error },
-        "the state of an earlier mount cannot be taken over; it is left for the next one",
+        "the state of an earlier mount cannot be taken over to the end; the rest is left for the next one",
       );
+      await other?.close().catch(() => {});
       await sibling.release();
     }
   }

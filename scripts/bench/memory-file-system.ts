@@ -6,10 +6,10 @@
  */
 import type { FileSystemCalls } from "../../src/fuse/adapter.ts";
 import type { ObjectId, RemoteEntry } from "../../src/seafile/types.ts";
+import { HandleTable } from "../../src/util/handle-table.ts";
 import type { Timespec } from "../../src/util/timespec.ts";
 import type { DirectoryLines } from "../../src/vfs/directory.ts";
 import { FsError } from "../../src/vfs/errno.ts";
-import { HandleTable } from "../../src/vfs/handle-table.ts";
 import type { DirInode, FileInode, Inode } from "../../src/vfs/inode.ts";
 import { Superblock } from "../../src/vfs/superblock.ts";
 

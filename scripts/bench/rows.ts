@@ -15,6 +15,8 @@ export interface Row {
   readonly count: number;
   /** How many units one step of the count is. */
   readonly unitsPerStep: number;
+  /** Below this ratio, kernel to fuse-native, the kernel transport counts as slower; 1 when absent. */
+  readonly leastRatio?: number;
 }
 
 const MIB = 2 ** 20;
@@ -28,7 +30,15 @@ const bytes = { unit: "MB/s", unitsPerStep: MIB / MB, ttlMs: LONG_MS } as const;
 export const ROWS: readonly Row[] = [
   { ...stat, title: "stat, nothing remembered", ttlMs: 0, path: () => "d", count: 4000 },
   { ...stat, title: "stat, first of each file", ttlMs: LONG_MS, path: (round) => `d${round}`, count: FILES_PER_FOLDER },
-  { ...stat, title: "stat, all remembered", ttlMs: LONG_MS, path: (round) => `d${round}`, count: 200_000 },
+  // Asks neither: what it shows is the machine's noise.
+  {
+    ...stat,
+    title: "stat, all remembered",
+    ttlMs: LONG_MS,
+    path: (round) => `d${round}`,
+    count: 200_000,
+    leastRatio: 0.75,
+  },
   { ...listing, title: "ls of 10,000 files", work: "names", path: (round) => `dn${round}`, count: 10 },
   { ...listing, title: "ls -l of 10,000 files", work: "list", path: (round) => `dl${round}`, count: 2 },
   { ...bytes, title: "read 512 MiB", work: "read", path: (round) => `r${round}`, count: READABLE_BYTES / MIB },

@@ -1,7 +1,7 @@
 /**
  * Compares the transports in one run: every round measures each row with each transport in turn (A B, then B A, ...), so that a
  * neighbour's noise meets both. Prints a table of medians, and the median of the rounds' ratios first / second; --json FILE
- * writes every measurement as a line. Invariant: no mount, process or folder is left, also when interrupted. Started by scripts/bench/transport.
+ * writes every measurement as a line. A row where kernel is slower than fuse-native is marked, and makes the exit code 1. Invariant: no mount, process or folder is left, also when interrupted. Started by scripts/bench/transport.
  */
 import { execFile } from "node:child_process";
 import { mkdtempSync, rmdirSync, writeFileSync } from "node:fs";
@@ -10,6 +10,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs, promisify } from "node:util";
 import { BenchServer } from "./bench-server.ts";
+import { median } from "./median.ts";
 import { ROWS, type Row } from "./rows.ts";
 import { TRANSPORTS, type TransportName } from "./transports.ts";
 
@@ -101,7 +102,7 @@ function printTable(measurements: readonly Measurement[]): void {
   );
   console.log(`| work | ${names.join(" | ")} |${names.length === 2 ? " ratio |" : ""}`);
   console.log(`|---|${names.map(() => "---|").join("")}${names.length === 2 ? "---|" : ""}`);
-  for (const { title, unit } of rows) {
+  for (const { title, unit, leastRatio = 1 } of rows) {
     const rates = names.map((name) =>
       measurements
         .filter((m) => m.row === title && m.transport === name)
@@ -109,8 +110,11 @@ function printTable(measurements: readonly Measurement[]): void {
         .sort((a, b) => a - b),
     );
     const cells = rates.map((all) => `${show(median(all))} ${unit} (${show(all[0]!)}-${show(all.at(-1)!)})`);
-    const ratio = names.length === 2 ? ` ${ratioOf(measurements, title).toFixed(2)} |` : "";
-    console.log(`| ${title} | ${cells.join(" | ")} |${ratio}`);
+    const ratio = names.length === 2 ? ratioOf(measurements, title) : undefined;
+    const isSlower = names.join() === "kernel,fuse-native" && ratio! < leastRatio;
+    if (isSlower) process.exitCode = 1;
+    const last = ratio === undefined ? "" : ` ${ratio.toFixed(2)}${isSlower ? ", slower" : ""} |`;
+    console.log(`| ${title} | ${cells.join(" | ")} |${last}`);
   }
 }
 
@@ -119,13 +123,7 @@ function ratioOf(measurements: readonly Measurement[], title: string): number {
   const rateOf = (name: TransportName | undefined, round: number) =>
     measurements.find((m) => m.row === title && m.transport === name && m.round === round)!.rate;
   const ratios = Array.from({ length: rounds }, (_, n) => rateOf(names[0], n + 1) / rateOf(names[1], n + 1));
-  return median(ratios.sort((a, b) => a - b));
-}
-
-/** Of sorted values. */
-function median(sorted: readonly number[]): number {
-  const middle = Math.floor(sorted.length / 2);
-  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+  return median(ratios);
 }
 
 /** Three significant digits are more than the machine keeps from run to run. */

@@ -3,7 +3,6 @@
  * Used in the foreground by the mount command and in the background by daemonize.ts.
  * Invariant: SIGINT and SIGTERM end the mount only after pending work was stored; a second one interrupts nothing.
  */
-import type { MountControl } from "../control/protocol.ts";
 import { type Mount, mount } from "../mount.ts";
 import { type Logger, silentLogger } from "../observe/log.ts";
 import type { MountOptions } from "../options.ts";
@@ -36,7 +35,6 @@ export async function serveMount(
     const mounted = await mountUnlessInterrupted(options, ending);
     const end = await untilClosed({
       mounted,
-      control: mounted.control,
       ending,
       events,
       log: options.log ?? silentLogger(),
@@ -50,16 +48,16 @@ export async function serveMount(
 
 interface Serving {
   readonly mounted: Mount;
-  readonly control: MountControl | undefined;
   readonly ending: Ending;
   readonly events: MountEvents;
   readonly log: Logger;
 }
 
 /** Makes the mount known, and resolves with what it left when it has ended. */
-async function untilClosed({ mounted, control, ending, events, log }: Serving): Promise<MountEnd> {
-  const socket = control && (await tryToControl({ control, mountpoint: mounted.mountpoint, log }, events));
-  const record = tryToRecord(mounted.mountpoint, socket?.path, events);
+async function untilClosed({ mounted, ending, events, log }: Serving): Promise<MountEnd> {
+  const { control, mountpoint } = mounted;
+  const socket = await tryToControl({ control, mountpoint, log }, events);
+  const record = tryToRecord(mountpoint, socket?.path, events);
   let end: MountEnd = { unstored: [] };
   try {
     events.ready(mounted.transport);

@@ -9,7 +9,7 @@
 export interface QueueItem {
   /** Unique among everything the mount ever queued. */
   readonly id: number;
-  readonly op: "put" | "remove" | "mkdir" | "move";
+  readonly op: "put" | "remove";
   /** The library's name. */
   readonly library: string;
   /** Absolute in the library. */
@@ -74,7 +74,7 @@ export interface MountControl {
   queue(): readonly QueueItem[];
   /** Tries these, or everything, now. Answers how many it concerned; likewise hold and release. */
   retry(ids?: readonly number[]): number;
-  hold(ids: readonly number[]): number;
+  hold(ids: readonly number[]): Promise<number>;
   release(ids: readonly number[]): number;
   /** Gives up what is pending of these items: the content is lost, the server's version shows again. */
   discard(ids: readonly number[]): Promise<number>;

@@ -1,5 +1,5 @@
 /**
- * Implements Operations over FileSystem: attributes with modes and owners, lifetimes, directory packing, logging, and the one
+ * Implements Operations over FileSystem: attributes with modes and owners, lifetimes, the entries of directories, logging, and the one
  * place where a failure becomes an ErrnoError. Invariant: nothing but ErrnoError leaves it, and each lookup the kernel was told of
  * is counted. Called by the transports; knows no wire format.
  */

@@ -9,6 +9,7 @@ import type { Timespec } from "../util/timespec.ts";
 
 export type { Timespec };
 
+/** Which process asks; with fuse-native this process itself, as the addon does not say. */
 export interface OpContext {
   readonly pid: number;
   readonly uid: number;
@@ -167,10 +168,6 @@ export interface TransportOptions {
 
 /** What differs between transports; tests and SEMANTICS name these instead of testing for a transport. */
 export interface TransportCapabilities {
-  /** The largest WRITE of the kernel, in bytes. */
-  readonly maxWrite: number;
-  /** One request lists a folder with all attributes. Without it `ls -l` asks for each file, and d_ino may be unknown. */
-  readonly readdirplus: boolean;
   /** KernelCache has an effect. */
   readonly invalidation: boolean;
   /** Times are kept to the nanosecond, also before 1970; without it to the millisecond, and never before 1970. */
@@ -179,8 +176,6 @@ export interface TransportCapabilities {
   readonly singleTimes: boolean;
   /** A signal ends a request that waits. */
   readonly interrupts: boolean;
-  /** OpContext says which process asks. */
-  readonly callers: boolean;
   /** renameat2(2) with RENAME_NOREPLACE; without it EINVAL. */
   readonly renameNoReplace: boolean;
   /** fallocate(2); without it EOPNOTSUPP. */
@@ -207,7 +202,6 @@ export interface KernelCache {
 
 /** One live mount. */
 export interface Session {
-  readonly capabilities: TransportCapabilities;
   readonly kernelCache: KernelCache;
   /** Resolves when the kernel has ended the session (unmounted by anyone) and all requests are answered. */
   readonly closed: Promise<void>;

@@ -29,7 +29,7 @@ export async function applyChanges(
   const results: ChangeResult[] = [];
   try {
     const keepsMtimes = changes.length < 2 || (await keepsMtimesOrMay(context, signal));
-    for (const run of runsOf(changes, { context, at, library, keepsMtimes })) {
+    for (const run of runsOf(changes, { context, library, keepsMtimes })) {
       if (run.op === "one") results.push(await applyOne(context, library, at, run.change));
       else if (run.op === "puts") results.push(...(await applyPuts(context, at, run.puts)));
       else results.push(...(await applyRemoves(context, at, run.removes)));

@@ -4,7 +4,6 @@
  * Called by library-apply.ts.
  */
 import type { Context } from "./context.ts";
-import type { ChangeTarget } from "./endpoints-change.ts";
 import { SeafileError } from "./errors.ts";
 import type { Put } from "./library-put.ts";
 import { isGroupable } from "./library-put-group.ts";
@@ -52,7 +51,6 @@ function existingPaths(change: Change): string[] {
 
 export interface PlanOptions {
   readonly context: Context;
-  readonly at: ChangeTarget;
   readonly library: LibraryInfo;
   /** One POST has one mtime, which counts only where the server keeps it. */
   readonly keepsMtimes: boolean;
@@ -95,7 +93,7 @@ function putsFrom(changes: readonly Change[], at: number, options: PlanOptions):
     const put = { ...next, path: toNfc(next.path) };
     const first = puts[0] ?? put;
     bytes += put.content.size;
-    if (refusal(library, next) !== undefined || !isGroupable(context, options.at, put) || paths.has(put.path)) break;
+    if (refusal(library, next) !== undefined || !isGroupable(context, put) || paths.has(put.path)) break;
     if (parentOf(put.path) !== parentOf(first.path)) break;
     if (keepsMtimes && Math.floor(put.mtime) !== Math.floor(first.mtime)) break;
     if (puts.length === context.limits.groupFiles || bytes > context.limits.groupBytes) break;

@@ -1,7 +1,8 @@
 /**
  * Several small files of one folder in one POST, which is one commit. Invariants: as for one put, nothing that was not the
- * base is overwritten and nothing is stored twice; of a POST whose answer was lost each file is settled on its own, by one
- * listing; one file that the server refuses does not keep the others. Called by library-apply.ts.
+ * base is overwritten and nothing is stored twice; of a POST whose answer was lost, also in an earlier life, each file is
+ * settled on its own, by one listing for all; one file that the server refuses does not keep the others. Called by
+ * library-apply.ts.
  */
 import type { ChangeResult } from "./change-result.ts";
 import { type Context, repeat } from "./context.ts";
@@ -15,16 +16,15 @@ import { entriesOf, type Found, findUploaded } from "./settle.ts";
 import { throughLink, uncertainKey } from "./store-link.ts";
 import type { RemoteEntry } from "./types.ts";
 
-/** May the put share a POST at all? Those whose earlier outcome is open are looked into one by one. */
-export function isGroupable(context: Context, at: ChangeTarget, { path, content, attempted }: Put): boolean {
-  if (content.size > context.limits.groupedFileMax || attempted !== undefined) return false;
-  if (context.uncertain.has(uncertainKey(at, path))) return false;
+/** May the put share a POST at all? */
+export function isGroupable(context: Context, { path, content }: Put): boolean {
+  if (content.size > context.limits.groupedFileMax) return false;
   return fitsMultipart(nameOf(path)) && fitsFormField(parentOf(path));
 }
 
 /**
  * Stores groupable puts of one folder, each name once, and on servers that keep mtimes all of one mtime. A POST for the new
- * ones and one for those over a version, whose bases one listing checks. Rejects only with the abort reason; what has been
+ * ones and one for those over a version; one listing checks bases and what earlier attempts have left. Rejects only with the abort reason; what has been
  * stored then counts as uncertain.
  */
 export async function applyPuts(context: Context, at: ChangeTarget, puts: readonly Put[]): Promise<ChangeResult[]> {
@@ -82,11 +82,15 @@ class PutGroup {
 
   async run(keepsMtimes: boolean): Promise<void> {
     this.#keepsMtimes = keepsMtimes;
-    const over = this.#puts.filter((put) => put.base !== null);
-    const fresh = this.#puts.filter((put) => put.base === null);
+    const seen = this.#puts.filter((put) => put.base !== null || this.#isUncertain(put));
+    const fresh = this.#puts.filter((put) => !seen.includes(put));
+    if (seen.length > 1) return this.#look(seen, fresh);
     await this.#storeOrFail(fresh, false);
-    if (over.length === 1) return this.#alone(over[0]!, () => applyPut(this.#context, this.#at, over[0]!));
-    if (over.length > 1) await this.#replace(over);
+    for (const put of seen) await this.#alone(put, () => applyPut(this.#context, this.#at, put));
+  }
+
+  #isUncertain({ path, attempted }: Put): boolean {
+    return attempted !== undefined || this.#context.uncertain.has(uncertainKey(this.#at, path));
   }
 
   #open(puts: readonly Put[]): Put[] {
@@ -94,6 +98,7 @@ class PutGroup {
   }
 
   #done(put: Put, stored: Uploaded): void {
+    this.#context.uncertain.delete(uncertainKey(this.#at, put.path));
     this.#outcomes.set(put, { ok: true, entry: storedEntry(put, stored, this.#keepsMtimes) });
   }
 
@@ -101,28 +106,33 @@ class PutGroup {
     this.#outcomes.set(put, { ok: false, error });
   }
 
-  /** One listing checks the bases of all; it is made right before the POST that relies on it. */
-  async #replace(over: readonly Put[]): Promise<void> {
+  /** One listing tells of all what is there; it is made right before the POST that relies on it. */
+  async #look(puts: readonly Put[], fresh: readonly Put[]): Promise<void> {
     const entries = await repeat(this.#context, this.#at.signal, () => entriesOf(this.#at, this.#folder));
-    const vanished: Put[] = [];
-    for (const put of over) {
+    const over: Put[] = [];
+    const free: Put[] = [];
+    for (const put of puts) {
       const found = entries.filter((entry) => entry.name === nameOf(put.path));
-      if (found.length === 0) vanished.push(put);
-      else if (!found.some((entry) => entry.type === "file" && entry.id === put.base)) await this.#other(put, found);
+      const has = (wanted: Put["base"] | undefined) => found.some(({ type, id }) => type === "file" && id === wanted);
+      if (found.length === 0) free.push(put);
+      else if (put.base !== null && has(put.base)) over.push(put);
+      // Our own earlier attempt, broken off before its answer came.
+      else if (await this.#isStored(put, entries, put.base !== null)) continue;
+      else if (has(put.attempted)) over.push(put);
+      else if (put.base === null) free.push(put);
+      else this.#failed(put, conflict(put.path));
     }
-    await this.#storeOrFail(
-      over.filter((put) => !vanished.includes(put)),
-      true,
-    );
-    await this.#storeOrFail(vanished, false);
+    await this.#storeOrFail(over, true);
+    await this.#storeOrFail([...free, ...fresh], false);
   }
 
-  /** Not the base: our own earlier attempt, broken off before its answer came, or somebody else's version. */
-  async #other(put: Put, found: readonly Found[]): Promise<void> {
-    const id = await fileIdOf(put.content, this.#at.signal);
-    const own = found.find((entry) => entry.type === "file" && entry.id === id);
-    if (own === undefined) this.#failed(put, conflict(put.path));
-    else this.#done(put, { name: own.name, id, size: put.content.size, now: own.mtime });
+  /** Whether the content is among the entries where an upload would have put it: then the put is done. */
+  async #isStored(put: Put, entries: readonly Found[], replace: boolean): Promise<boolean> {
+    const { path, content } = put;
+    const id = await fileIdOf(content, this.#at.signal);
+    const stored = findUploaded(entries, { folder: this.#folder, name: nameOf(path), content, replace }, id);
+    if (stored !== undefined) this.#done(put, stored);
+    return stored !== undefined;
   }
 
   async #storeOrFail(puts: readonly Put[], replace: boolean): Promise<void> {
@@ -171,12 +181,7 @@ class PutGroup {
 
   async #settle(puts: readonly Put[], replace: boolean): Promise<true | undefined> {
     const entries = await entriesOf(this.#at, this.#folder);
-    for (const put of this.#open(puts)) {
-      const { path, content } = put;
-      const id = await fileIdOf(content, this.#at.signal);
-      const stored = findUploaded(entries, { folder: this.#folder, name: nameOf(path), content, replace }, id);
-      if (stored !== undefined) this.#done(put, stored);
-    }
+    for (const put of this.#open(puts)) await this.#isStored(put, entries, replace);
     return this.#open(puts).length === 0 ? true : undefined;
   }
 }

@@ -55,7 +55,7 @@ const SENT_AT_ONCE = 64 * 1024;
  * From 13 on servers refuse by Content-Length and close the connection while the body is still being sent, so that their
  * 443 may get lost on the way (server/upload-file.c): the account is asked whether the quota was the reason.
  */
-export async function explainCut(at: ChangeTarget, size: number, error: unknown): Promise<never> {
+async function explainCut(at: ChangeTarget, size: number, error: unknown): Promise<never> {
   if (
     at.own &&
     size > SENT_AT_ONCE &&

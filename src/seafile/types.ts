@@ -64,7 +64,7 @@ export interface Content {
 }
 
 /**
- * One change to a library, in the order it happened. This union is what Library.apply takes and what a journal will hold.
+ * One change to a library, in the order it happened. This union is what Library.apply takes.
  * - put: store `content` at `path`. `base` is the version it was made from; null says that the name must be new.
  * - remove: what is not there any more counts as removed.
  * - move: `to` must not exist (replacing is put + remove, decided above).

@@ -13,6 +13,16 @@ export function errnoOf(code: Code): number {
 }
 
 /**
+ * The errno of a failed operation: its own, or of an AbortError that of the reason for which its signal was aborted. Undefined for what
+ * was not foreseen.
+ */
+export function errnoOfFailure(error: unknown, abortReason: unknown): number | undefined {
+  if (error instanceof ErrnoError) return error.errno;
+  const isAbort = error instanceof Error && error.name === "AbortError";
+  return isAbort && abortReason instanceof ErrnoError ? abortReason.errno : undefined;
+}
+
+/**
  * The only error a transport understands: the kernel gets `-errno`. Anything else thrown at it becomes EIO and a warning.
  * It is an answer and has no stack: programs ask for names that do not exist all the time, and a stack costs more than the rest.
  */

@@ -7,7 +7,7 @@
 import type { Listing, ListingCache } from "../cache/listing-cache.ts";
 import type { Logger } from "../observe/log.ts";
 import { toNfc } from "../seafile/names.ts";
-import type { ObjectId, RemoteEntry, RemoteListing } from "../seafile/types.ts";
+import { type ObjectId, type RemoteEntry, type RemoteListing, ZERO_ID } from "../seafile/types.ts";
 import { raceAbort } from "../util/abort.ts";
 import { now } from "../util/timespec.ts";
 import { FsError } from "./errno.ts";
@@ -15,9 +15,6 @@ import { type DirInode, type Ino, type Inode, isHeldHere, movingAbove, pathOf } 
 import type { LibraryRoot } from "./library-root.ts";
 import type { Recovered } from "./recovered.ts";
 import type { Superblock } from "./superblock.ts";
-
-/** The id of every empty directory (Seafile common/objs: EMPTY_SHA1). */
-const EMPTY_DIR = "0".repeat(40) as ObjectId;
 
 export interface DirectoryLine {
   readonly name: string;
@@ -108,7 +105,7 @@ export class Directories {
 
   /** A directory of our own that the server has just made: empty, without asking. */
   made(dir: DirInode): void {
-    this.#listings.made(dir.ino, { id: EMPTY_DIR, writable: dir.writable, entries: [] });
+    this.#listings.made(dir.ino, { id: ZERO_ID, writable: dir.writable, entries: [] });
   }
 
   /** Like added, for an entry whose name was there before: the directory itself did not change. */

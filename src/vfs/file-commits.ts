@@ -12,11 +12,13 @@ import { splitExtension } from "../util/paths.ts";
 import { now } from "../util/timespec.ts";
 import type { Backlog } from "../writeback/backlog.ts";
 import type { Committer } from "../writeback/committer.ts";
+import type { DirtyFile } from "../writeback/dirty-file.ts";
 import type { Directories } from "./directory.ts";
+import { FsError } from "./errno.ts";
 import type { FileStore } from "./file-store.ts";
 import { type DirInode, type FileInode, type Inode, isHeldHere, isUnsealed, isUnstored, pathOf } from "./inode.ts";
 import type { Locks } from "./locks.ts";
-import { type OnConflict, PutTask } from "./put-task.ts";
+import { type OnConflict, PutTask, placeOf } from "./put-task.ts";
 import type { Superblock } from "./superblock.ts";
 
 /** When what was written is sent to the server, and who waits for it. */
@@ -39,6 +41,16 @@ export interface FileCommitsParts {
   readonly log: Logger;
   readonly policy: WritePolicy;
   readonly user: string;
+}
+
+/** Content that was sealed to be uploaded elsewhere than to the file's own name. */
+export interface Upload {
+  /** Held for `uploaded`. */
+  readonly content: DirtyFile;
+  /** The inode's, as of the seal. */
+  readonly generation: number;
+  /** The server has it under the file's name. */
+  readonly wasStored: boolean;
 }
 
 export class FileCommits {
@@ -115,17 +127,23 @@ export class FileCommits {
         if (inode.sealed !== undefined) await backlog.retime(inode.sealed, mtime);
         return;
       }
-      const earlier = inode.sealed;
       // It is ours, and what is sealed now shall replace it.
-      const attempted = (await inode.task?.attempt) ?? inode.attempted;
-      backlog.placed(dirty, pathOf(inode), inode.baseId, attempted);
+      const attempt = await inode.task?.attempt;
+      if (inode.unlinked) return;
+      const earlier = inode.sealed;
+      const { path, expects, attempted } = inode.task?.place ?? placeOf(inode);
+      backlog.placed(dirty, path, expects, attempt ?? attempted);
       const over = [...inode.instead];
       await backlog.seal(dirty, mtime, earlier, over);
       inode.instead.splice(0, inode.instead.length, ...inode.instead.filter((id) => !over.includes(id)));
+      // Removed meanwhile: `drop` has seen to all of it.
+      if (inode.unlinked) return;
       dirty.retain();
+      // `earlier`, unless it has been stored meanwhile.
+      const replaced = inode.sealed;
       inode.sealed = dirty;
       inode.task ??= this.#newTask(inode);
-      await earlier?.release();
+      await replaced?.release();
     });
   }
 
@@ -205,40 +223,85 @@ export class FileCommits {
   }
 
   /**
-   * Uploads the file's content to `path`, where another version is (`there`), and takes over what the server then has. The
-   * caller holds the file's lock and the library's tree. For renames that replace a stored file.
+   * Uploads the file's content to `path`, where another version is (`there`), for renames that replace a stored file. The caller
+   * holds the file's lock and the library's tree, and calls `uploaded` when it knows what came of the rename. Programs may go on
+   * writing and closing the file meanwhile: that is no part of this, and waits in the queue.
    */
   async upload(
     inode: FileInode,
     path: string,
     there: Pick<FileInode, "baseId" | "attempted">,
     signal?: AbortSignal,
-  ): Promise<RemoteEntry> {
+  ): Promise<Upload & { readonly entry: RemoteEntry }> {
+    const wasStored = !isUnstored(inode);
+    const before = inode.generation;
     inode.writers++;
     try {
       const dirty = await this.#parts.files.writable(inode);
       dirty.touch();
       await this.seal(inode);
-      const content = await inode.sealed!.content(signal);
-      const mtime = (inode.mtime ?? now()).sec;
-      const { baseId: base, attempted } = there;
-      const [result] = await inode.library.apply([{ op: "put", path, content, mtime, base, attempted }], signal);
-      if (result?.ok !== true || result.entry === undefined)
-        throw result?.ok === false ? result.error : new Error("no answer");
-      return result.entry;
+      const content = inode.sealed;
+      if (content === undefined) throw new FsError("ESTALE", `${inode.name} was removed or replaced`);
+      content.retain();
+      const { generation } = inode;
+      // Somebody may have written into it before it was sealed.
+      const upload = { content, generation, wasStored: wasStored && generation === before };
+      try {
+        return { ...upload, entry: await this.#put(inode, content, path, there, signal) };
+      } catch (error) {
+        await this.uploaded(inode, upload, false);
+        throw error;
+      }
     } finally {
       inode.writers--;
     }
   }
 
-  /** What `upload` stored needs no commit of its own. */
-  async uploaded(inode: FileInode): Promise<void> {
-    const { sealed } = inode;
-    inode.sealed = undefined;
-    inode.onlyTime = false;
-    if (sealed === undefined) return;
-    this.#parts.backlog.done(sealed.id);
-    await sealed.release();
+  async #put(
+    inode: FileInode,
+    sealed: DirtyFile,
+    path: string,
+    { baseId: base, attempted }: Pick<FileInode, "baseId" | "attempted">,
+    signal: AbortSignal | undefined,
+  ): Promise<RemoteEntry> {
+    const mtime = (inode.mtime ?? now()).sec;
+    const content = await sealed.content(signal);
+    const [result] = await inode.library.apply([{ op: "put", path, content, mtime, base, attempted }], signal);
+    if (result?.ok !== true || result.entry === undefined)
+      throw result?.ok === false ? result.error : new Error("no answer");
+    return result.entry;
+  }
+
+  /**
+   * After `upload`: its content needs no commit if that is what the server has for the file now (`isRenamed`: as uploaded, else
+   * as before). What was closed since keeps its place in the queue.
+   */
+  async uploaded(inode: FileInode, { content, generation, wasStored }: Upload, isRenamed: boolean): Promise<void> {
+    const { backlog, committer } = this.#parts;
+    const isFree = (isRenamed || wasStored) && (await this.#isDetached(inode, content));
+    // Another time may have been set meanwhile.
+    const isNewest = inode.sealed === content && !(inode.dirty === content && inode.generation !== generation);
+    if (isFree && isNewest) {
+      inode.sealed = undefined;
+      inode.onlyTime = false;
+      backlog.done(content.id);
+      await content.release();
+    }
+    await content.release();
+    if (inode.task !== undefined && !committer.has(inode.task)) this.schedule(inode);
+  }
+
+  /** Whether what goes on from the content can do without it, also after a crash. */
+  async #isDetached({ dirty }: FileInode, content: DirtyFile): Promise<boolean> {
+    if (dirty === undefined || dirty === content) return true;
+    try {
+      await dirty.detach();
+      await this.#parts.backlog.sync();
+      return true;
+    } catch (error) {
+      this.#parts.log.warn({ err: error }, "the local disk does not take what a stored version is still needed for");
+      return false;
+    }
   }
 
   /** The inode is now what the server calls `name`, which another file that is not stored yet may have here: that one makes way. */
@@ -257,6 +320,7 @@ export class FileCommits {
       locks,
       log,
       user,
+      note: (message) => this.#parts.committer.note(message),
       onConflict: policy.onConflict,
       renamed: (file, dir, name) => this.rename(file, dir, name),
       settle: (file) => this.settle(file),

@@ -1,6 +1,6 @@
 /**
  * The locks of the filesystem and the order in which they are taken: library tree, then directories by ascending inode, then
- * files by ascending inode. The tree is shared by everything that uses paths below and exclusive for moving a directory,
+ * files by ascending inode, also those of a batch (`lockOrder` of its tasks). The tree is shared by everything that uses paths below and exclusive for moving a directory,
  * because a request under way names its path. Called by name-changes and put-task.
  */
 import type { LibraryId } from "../seafile/types.ts";

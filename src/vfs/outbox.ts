@@ -5,7 +5,7 @@
  */
 import { setMaxListeners } from "node:events";
 import { constants } from "node:fs";
-import { open } from "node:fs/promises";
+import { open, rm } from "node:fs/promises";
 import type { Library } from "../seafile/library.ts";
 import type { Backlog } from "../writeback/backlog.ts";
 import type { Committer, QueuedTask } from "../writeback/committer.ts";
@@ -131,11 +131,23 @@ export class Outbox {
   }
 
   retry(ids: readonly number[] | undefined): number {
-    return this.#each(ids, (task) => this.#parts.committer.retryNow(task));
+    const { committer, backlog } = this.#parts;
+    return this.#each(ids, (task) => {
+      backlog.released(journalledAs(task));
+      return committer.retryNow(task);
+    });
   }
 
-  hold(ids: readonly number[]): number {
-    return this.#each(ids, (task) => this.#parts.committer.hold(task));
+  /** Nothing of these is sent until they are released, also by later mounts. Rejects when the local disk does not note it. */
+  async hold(ids: readonly number[]): Promise<number> {
+    const { committer, backlog } = this.#parts;
+    const held: number[] = [];
+    const count = this.#each(ids, (task) => {
+      held.push(journalledAs(task));
+      return committer.hold(task);
+    });
+    await backlog.hold(held);
+    return count;
   }
 
   release(ids: readonly number[]): number {
@@ -148,8 +160,9 @@ export class Outbox {
    */
   async discard(ids: readonly number[]): Promise<number> {
     let count = 0;
+    const wanted = new Set(ids);
     for (const { task } of this.#parts.committer.queue()) {
-      if (!ids.includes(task.id)) continue;
+      if (!wanted.has(task.id)) continue;
       if (task instanceof PutTask) await this.#discard(task.inode);
       else if (task instanceof RemovalTask) this.#parts.removals.giveUp(task);
       count++;
@@ -157,21 +170,14 @@ export class Outbox {
     return count;
   }
 
-  /** Copies what waits under the number to a new local file. Throws ENOENT when nothing does. */
+  /** Copies what waits under the number to a new local file, whole or not at all. Throws ENOENT when nothing does. */
   async export(id: number, path: string): Promise<void> {
     const queued = this.#parts.committer.queue().find(({ task }) => task.id === id);
     const content = queued?.task instanceof PutTask ? queued.task.inode.sealed : undefined;
     if (content === undefined) throw new FsError("ENOENT", `nothing with a content waits under the number ${id}`);
     content.retain();
     try {
-      const { O_CREAT, O_EXCL, O_WRONLY } = constants;
-      const file = await open(path, O_CREAT | O_EXCL | O_WRONLY, 0o600);
-      try {
-        for await (const chunk of (await content.content()).open()) await file.write(chunk);
-        await file.sync();
-      } finally {
-        await file.close();
-      }
+      await writeNewFile(path, (await content.content()).open());
     } finally {
       await content.release();
     }
@@ -201,8 +207,9 @@ export class Outbox {
     if (parent !== null) directories.expire(parent);
   }
 
-  #each(ids: readonly number[] | undefined, work: (task: Parameters<Committer["retryNow"]>[0]) => boolean): number {
-    const tasks = this.#parts.committer.queue().filter(({ task }) => ids === undefined || ids.includes(task.id));
+  #each(ids: readonly number[] | undefined, work: (task: Task) => boolean): number {
+    const wanted = ids && new Set(ids);
+    const tasks = this.#parts.committer.queue().filter(({ task }) => wanted?.has(task.id) ?? true);
     return tasks.filter(({ task }) => work(task)).length;
   }
 
@@ -212,6 +219,27 @@ export class Outbox {
       if (inode.kind === "file" && isUnstored(inode) && !inode.unlinked) files.push(inode);
     }
     return files;
+  }
+}
+
+/** The number of what the journal says of the task. */
+function journalledAs(task: Task): number {
+  return task instanceof PutTask ? (task.inode.sealed?.id ?? task.id) : task.id;
+}
+
+/** Readable by the user only, and on the disk when this resolves. Rejects with the disk's error, EEXIST among them. */
+async function writeNewFile(path: string, chunks: AsyncIterable<Uint8Array>): Promise<void> {
+  const { O_CREAT, O_EXCL, O_WRONLY } = constants;
+  const file = await open(path, O_CREAT | O_EXCL | O_WRONLY, 0o600);
+  try {
+    // Not write(), which may take less than it is given.
+    for await (const chunk of chunks) await file.appendFile(chunk);
+    await file.sync();
+    await file.close();
+  } catch (error) {
+    await file.close().catch(() => {});
+    await rm(path, { force: true });
+    throw error;
   }
 }
 

@@ -6,6 +6,7 @@
 import type { Logger } from "../observe/log.ts";
 import { SeafileError } from "../seafile/errors.ts";
 import type { Library } from "../seafile/library.ts";
+import { DEFAULT_LIMITS } from "../seafile/limits.ts";
 import { fileIdOf } from "../seafile/object-id.ts";
 import type { Change, Content, ObjectId, RemoteEntry } from "../seafile/types.ts";
 import { joinPath, splitPath } from "../util/paths.ts";
@@ -26,6 +27,8 @@ export interface PutParts {
   readonly directories: Directories;
   readonly locks: Locks;
   readonly log: Logger;
+  /** Tells whoever asks for the status. */
+  readonly note: (message: string) => void;
   readonly onConflict: OnConflict;
   /** Named in conflict copies. */
   readonly user: string;
@@ -35,11 +38,28 @@ export interface PutParts {
   readonly settle: (inode: FileInode) => Promise<void>;
 }
 
+/** The name that the content gets instead, since somebody else changed the file that had this name and this base. */
+interface Aside {
+  readonly of: string;
+  readonly base: ObjectId | null;
+  readonly name: string;
+  /** As an inode has it, of the name. */
+  attempted: ObjectId | undefined;
+}
+
+/** Where content goes, and what the server has there or may have there without our knowing. */
+export interface PutPlace {
+  readonly path: string;
+  readonly expects: ObjectId | null;
+  readonly attempted: ObjectId | undefined;
+}
+
+export function placeOf(inode: FileInode): PutPlace {
+  return { path: pathOf(inode), expects: inode.baseId, attempted: inode.attempted };
+}
+
 /** Above this size an upload of unknown outcome is not recognised by its content: reading it all would take too long. */
 const IDENTIFY_MAX = 256 * 1024 * 1024;
-/** Up to this size files go together in one request. */
-const SMALL = 1024 * 1024;
-
 /** The id that the server will give the content; undefined when it is too large to read it for that. */
 export async function identify(content: Content): Promise<ObjectId | undefined> {
   return content.size <= IDENTIFY_MAX ? ((await fileIdOf(content)) as ObjectId) : undefined;
@@ -50,13 +70,12 @@ export class PutTask implements Task {
   readonly id: number;
   readonly inode: FileInode;
   readonly #parts: PutParts;
-  /** Where the content goes instead, since somebody else changed the file. */
-  #aside: string | undefined;
+  #aside: Aside | undefined;
   #replacesTheirs = false;
   /** An earlier process may have stored this very content. */
   #mayBeStored: boolean;
 
-  /** The content of the attempt under way; not of one that goes elsewhere. */
+  /** The content of the attempt under way. */
   #sent: Content | undefined;
   #attempt: Promise<ObjectId | undefined> | undefined;
 
@@ -81,7 +100,11 @@ export class PutTask implements Task {
 
   get isSmall(): boolean {
     const { sealed } = this.inode;
-    return sealed === undefined || (sealed.size <= SMALL && !sealed.needsBase);
+    return sealed === undefined || (sealed.size <= DEFAULT_LIMITS.groupedFileMax && !sealed.needsBase);
+  }
+
+  get lockOrder(): number {
+    return this.inode.ino;
   }
 
   async begin(signal: AbortSignal): Promise<Attempt | undefined> {
@@ -98,7 +121,9 @@ export class PutTask implements Task {
       await dirty.release();
     };
     try {
-      if (this.#mayBeStored && inode.onlyTime && (await this.#isGone(signal))) {
+      const isStale = this.#mayBeStored && inode.onlyTime && (await this.#isGone(signal));
+      // Somebody may have written and closed meanwhile.
+      if (isStale && inode.onlyTime && inode.sealed === dirty) {
         await this.#dropTime();
         await release();
         return undefined;
@@ -107,7 +132,7 @@ export class PutTask implements Task {
       const content = await dirty.content(signal);
       if (this.#mayBeStored && inode.attempted === undefined) await this.#rememberAttempt(content);
       this.#mayBeStored = false;
-      if (this.#aside === undefined) this.#sent = content;
+      this.#sent = content;
       await this.#announce(dirty);
       const change = await this.#change(content, signal);
       const finish = async (result: AttemptResult) => {
@@ -136,6 +161,20 @@ export class PutTask implements Task {
     return this.#attempt;
   }
 
+  /** Where the file's content goes by the next attempt. */
+  get place(): PutPlace {
+    const { inode } = this;
+    const copy = this.#copy;
+    if (copy === undefined) return placeOf(inode);
+    return { path: joinPath(pathOf(inode.parent!), copy.name), expects: null, attempted: copy.attempted };
+  }
+
+  /** Of a file that has another name or base by now nothing is known to be in the way. */
+  get #copy(): Aside | undefined {
+    const { name, baseId } = this.inode;
+    return this.#aside?.of === name && this.#aside.base === baseId ? this.#aside : undefined;
+  }
+
   #over(): void {
     this.#sent = undefined;
     this.#attempt = undefined;
@@ -149,19 +188,9 @@ export class PutTask implements Task {
   async #change(content: Extract<Change, { op: "put" }>["content"], signal: AbortSignal) {
     const { inode } = this;
     const mtime = (inode.mtime ?? now()).sec;
-    if (this.#aside !== undefined) {
-      return { op: "put", path: this.#aside, content, mtime, base: null } as const;
-    }
-    const path = pathOf(inode);
-    const theirs = this.#replacesTheirs ? ((await this.library.stat(path, signal))?.id ?? null) : undefined;
-    return {
-      op: "put",
-      path,
-      content,
-      mtime,
-      base: theirs === undefined ? inode.baseId : theirs,
-      attempted: inode.attempted,
-    } as const;
+    const { path, expects, attempted } = this.place;
+    const base = this.#replacesTheirs ? ((await this.library.stat(path, signal))?.id ?? null) : expects;
+    return { op: "put", path, content, mtime, base, attempted } as const;
   }
 
   async #finish(
@@ -170,6 +199,7 @@ export class PutTask implements Task {
     change: Extract<Change, { op: "put" }>,
     result: AttemptResult,
   ): Promise<"done" | "again"> {
+    if (!result.ok && result.isUnsent) throw result.error;
     if (!result.ok) return this.#refused(change, result.error);
     if (result.entry === undefined)
       throw new SeafileError("protocol", "The server accepted an upload without saying what it stored.");
@@ -201,7 +231,10 @@ export class PutTask implements Task {
     if (isNew || entry.name !== name) directories.added(dir, entry);
     else directories.replaced(dir, entry);
     // What goes on from here must not need this content any more.
-    if (inode.dirty !== undefined && inode.dirty !== dirty) await inode.dirty.detach();
+    if (inode.dirty !== undefined && inode.dirty !== dirty) {
+      await inode.dirty.detach();
+      await backlog.sync();
+    }
     // Not before: what was being written may have been closed meanwhile.
     const isNewest = inode.sealed === dirty;
     if (isNewest && inode.generation !== generation && inode.dirty === dirty) return "again"; // Another time was set meanwhile.
@@ -219,8 +252,8 @@ export class PutTask implements Task {
 
   async #refused({ path, content, base }: Extract<Change, { op: "put" }>, error: unknown): Promise<"done" | "again"> {
     const { inode } = this;
-    const { directories, backlog, onConflict, user, log } = this.#parts;
-    if (error instanceof SeafileError && error.kind === "conflict" && this.#aside === undefined) {
+    const { directories, onConflict, user, log } = this.#parts;
+    if (error instanceof SeafileError && error.kind === "conflict" && this.#copy === undefined) {
       if (inode.onlyTime) {
         // The time set here was that of a version which is gone.
         await this.#dropTime();
@@ -232,40 +265,46 @@ export class PutTask implements Task {
         return "again";
       }
       if (onConflict === "copy") {
-        const { parent, name } = splitPath(path);
-        this.#aside = joinPath(parent, conflictName(name, user, new Date()));
+        const name = conflictName(splitPath(path).name, user, new Date());
+        this.#aside = { of: inode.name, base: inode.baseId, name, attempted: undefined };
         return "again";
       }
     }
     const isOpen = !(error instanceof SeafileError && error.unapplied);
     if (!isOpen) throw error;
     // The answer may have been lost after the server stored the file.
-    if (base === null && this.#aside === undefined) inode.perhapsStored = true;
+    if (base === null && this.#copy === undefined) inode.perhapsStored = true;
     await this.#rememberAttempt(content).catch((cause: unknown) => log.debug({ err: cause }, "unidentified upload"));
-    if (inode.sealed !== undefined && inode.attempted !== undefined)
-      backlog.placed(inode.sealed, pathOf(inode), inode.baseId, inode.attempted);
+    if (inode.sealed !== undefined) this.#noted(inode.sealed, this.place.attempted);
     throw error;
   }
 
   async #rememberAttempt(content: Extract<Change, { op: "put" }>["content"]): Promise<void> {
-    if (this.#aside === undefined) this.inode.attempted = (await identify(content)) ?? this.inode.attempted;
+    const target = this.#copy ?? this.inode;
+    target.attempted = (await identify(content)) ?? target.attempted;
   }
 
   /**
-   * What is being written or closed just now is to replace what is sent: after a crash that must not look like somebody else's. Who
-   * closes later asks `attempt`.
+   * What is being written or closed just now is to replace what is sent: after a crash that must not look like somebody else's.
+   * Neither must a conflict copy, which would be made again. Who closes later asks `attempt`.
    */
   async #announce(dirty: DirtyFile): Promise<void> {
     const { inode } = this;
-    const told = new Set([dirty]);
-    const untold = () => [inode.sealed, inode.dirty].find((it) => it !== undefined && !told.has(it));
+    const isAside = this.#copy !== undefined;
+    const told = new Set(isAside ? [] : [dirty]);
+    const untold = () => [dirty, inode.sealed, inode.dirty].find((it) => it !== undefined && !told.has(it));
     for (let newer = untold(); newer !== undefined; newer = untold()) {
       const attempted = await this.attempt;
-      if (attempted === undefined) return;
+      if (attempted === undefined && !isAside) return;
       told.add(newer);
-      this.#parts.backlog.placed(newer, pathOf(inode), inode.baseId, attempted);
+      this.#noted(newer, attempted);
       await this.#parts.backlog.sync();
     }
+  }
+
+  #noted(content: DirtyFile, attempted: ObjectId | undefined): void {
+    const { path, expects } = this.place;
+    this.#parts.backlog.placed(content, path, expects, attempted);
   }
 
   async #dropTime(): Promise<void> {
@@ -281,9 +320,8 @@ export class PutTask implements Task {
   }
 
   #sayConflict(asked: string, path: string, stored: string): void {
-    this.#parts.log.warn(
-      { path, asked, stored },
-      `${path} was changed by somebody else meanwhile; both versions are kept, yours as "${stored}"`,
-    );
+    const message = `${path} was changed by somebody else meanwhile; both versions are kept, yours as "${stored}"`;
+    this.#parts.log.warn({ path, asked, stored }, message);
+    this.#parts.note(message);
   }
 }

@@ -11,6 +11,7 @@ import type { LibraryId } from "../seafile/types.ts";
 import { joinPath, splitPath } from "../util/paths.ts";
 import { fromSeconds } from "../util/timespec.ts";
 import type { Backlog } from "../writeback/backlog.ts";
+import type { Committer } from "../writeback/committer.ts";
 import { recoveredName } from "../writeback/conflict.ts";
 import type { DirtyFile } from "../writeback/dirty-file.ts";
 import { isAtOrBelow, type Move, moved, type Pending, type PendingContent } from "../writeback/records.ts";
@@ -29,6 +30,7 @@ export interface RecoveredParts {
   readonly removals: Removals;
   readonly backlog: Backlog;
   readonly spool: Spool;
+  readonly committer: Committer;
   readonly log: Logger;
   /** Moves content that has no place any more out of the spool and says where it is. */
   readonly keep: (spoolName: string, name: string) => Promise<string>;
@@ -79,7 +81,8 @@ export class Recovered {
     for (const content of pending.contents.values()) {
       const library = libraryOf(content.library);
       this.#spoolNames.add(content.spool);
-      if (library !== undefined) await this.#revive(content, library, revived, parts);
+      if (library !== undefined)
+        await this.#revive(content, library, { revived, isHeld: pending.held.has(content.id) }, parts);
       else {
         const place = await keep(content.spool, splitPath(content.path).name);
         backlog.done(content.id);
@@ -93,6 +96,7 @@ export class Recovered {
     parts.removals.resume(unmadeOf(pending, libraryOf, backlog), (library, path) => {
       return this.#dirFor(library, path, parts.superblock);
     });
+    for (const { task } of parts.committer.queue()) if (pending.held.has(task.id)) parts.committer.hold(task);
     kept.push(...(await this.#tidy(pending.finished, parts)));
     return kept;
   }
@@ -115,10 +119,10 @@ export class Recovered {
   async #revive(
     content: PendingContent,
     library: Library,
-    revived: Map<number, DirtyFile>,
+    { revived, isHeld }: { readonly revived: Map<number, DirtyFile>; readonly isHeld: boolean },
     parts: RecoveredParts,
   ): Promise<void> {
-    const { superblock, files, commits, backlog, spool, log } = parts;
+    const { superblock, files, commits, committer, backlog, spool, log } = parts;
     const onDisk = await spool.sizeOf(content.spool);
     if (onDisk === undefined) {
       // Its file goes before the record that it is over gets into the journal.
@@ -154,7 +158,10 @@ export class Recovered {
       inode.attempted = content.attempted;
       inode.mtime = fromSeconds(content.mtime ?? Math.floor(content.created / 1000));
       await commits.adopt(inode);
-      log.info({ path: content.path, library: library.info.name }, `${name} was accepted before and is stored now`);
+      // Before the queue looks.
+      if (isHeld) committer.hold(inode.task!);
+      const fate = isHeld ? "is held by the user" : "is stored now";
+      log.info({ path: content.path, library: library.info.name }, `${name} was accepted before and ${fate}`);
       return;
     }
     log.warn(

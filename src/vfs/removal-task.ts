@@ -32,6 +32,8 @@ export class RemovalTask implements Task {
   readonly op = "remove";
   readonly size = 0;
   readonly isSmall = true;
+  /** Takes no locks. */
+  readonly lockOrder = 0;
   readonly id: number;
   readonly place: RemovalPlace;
   readonly removed: Removed;
@@ -81,18 +83,18 @@ export class RemovalTask implements Task {
     const more = isChecked || expects === undefined ? {} : { expects };
     return {
       change: { op: "remove", path: this.path, kind, ...more },
-      finish: (result) => this.#finish(result),
+      finish: (result) => this.#finish(result, signal),
     };
   }
 
-  async #finish(result: AttemptResult): Promise<"done" | "again"> {
+  async #finish(result: AttemptResult, signal: AbortSignal): Promise<"done" | "again"> {
     if (!result.ok) {
       const { error } = result;
       const isChanged = error instanceof SeafileError && error.kind === "conflict";
       if (!isChanged) throw error;
       // Perhaps only what we removed ourselves a moment ago.
       const { kind, inner } = this.removed;
-      this.#isChecked = kind === "dir" && (await this.#holdsOnlyRemoved(this.path, inner, undefined));
+      this.#isChecked = kind === "dir" && (await this.#holdsOnlyRemoved(this.path, inner, signal));
       if (this.#isChecked) return "again";
       this.#keep();
       return "done";
@@ -110,7 +112,7 @@ export class RemovalTask implements Task {
   async #holdsOnlyRemoved(
     path: string,
     inner: ReadonlyMap<string, RemovalTask>,
-    signal: AbortSignal | undefined,
+    signal: AbortSignal,
   ): Promise<boolean> {
     const listing = await this.library.list(path, undefined, signal).catch((error: unknown) => {
       if (error instanceof SeafileError && error.kind === "not-found") return undefined;
@@ -126,7 +128,7 @@ export class RemovalTask implements Task {
     return true;
   }
 
-  async #isOurs(path: string, { kind, expects, inner }: Removed, signal: AbortSignal | undefined): Promise<boolean> {
+  async #isOurs(path: string, { kind, expects, inner }: Removed, signal: AbortSignal): Promise<boolean> {
     return kind === "file" ? expects === undefined : this.#holdsOnlyRemoved(path, inner, signal);
   }
 }

@@ -19,7 +19,6 @@ import {
   type Inode,
   isHeldHere,
   isOnServer,
-  isUnstored,
   isWithin,
   pathOf,
   takePlace,
@@ -193,12 +192,8 @@ export class Renames {
    */
   async #replace(source: FileInode, to: Place, target: FileInode, signal: AbortSignal | undefined): Promise<void> {
     const from = { dir: source.parent!, name: source.name, path: pathOf(source) };
-    const wasClean = !isUnstored(source);
     const path = joinPath(pathOf(to.dir), to.name);
-    const entry = await this.#commits.upload(source, path, target, signal).catch(async (error: unknown) => {
-      if (wasClean) await this.#commits.uploaded(source);
-      throw error;
-    });
+    const { entry, ...upload } = await this.#commits.upload(source, path, target, signal);
     this.#directories.added(to.dir, entry);
     try {
       await this.#changes.apply(from.dir, { op: "remove", path: from.path, kind: "file" }, signal);
@@ -207,12 +202,12 @@ export class Renames {
       this.#superblock.adopt(to.dir, entry);
       this.#directories.expire(from.dir);
       this.#directories.expire(to.dir);
-      if (wasClean) await this.#commits.uploaded(source);
-      else this.#commits.schedule(source);
+      await this.#commits.uploaded(source, upload, false);
       throw error;
     }
-    await this.#commits.uploaded(source);
+    await this.#commits.uploaded(source, upload, true);
     Object.assign(source, { version: { id: entry.id, size: entry.size }, baseId: entry.id, serverMtime: entry.mtime });
+    Object.assign(source, { attempted: undefined, perhapsStored: false });
     if (entry.name === to.name) this.#superblock.move(source, to.dir, entry.name);
     else this.#commits.rename(source, to.dir, entry.name);
     this.#directories.removed(from.dir, from.name);

@@ -27,10 +27,6 @@ export class Superblock {
     this.#inodes.set(ROOT_INO, this.root);
   }
 
-  get size(): number {
-    return this.#inodes.size;
-  }
-
   get(ino: number): Inode | undefined {
     return this.#inodes.get(ino);
   }

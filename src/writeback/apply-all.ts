@@ -13,8 +13,8 @@ export async function applyAll(
   signal: AbortSignal,
 ): Promise<AttemptResult[]> {
   if (changes.length === 0) return [];
+  if (signal.aborted) return changes.map(() => ({ ok: false, error: abortReason(signal), isUnsent: true }));
   try {
-    if (signal.aborted) throw abortReason(signal);
     return await library.apply(changes, signal);
   } catch (error) {
     return changes.map(() => ({ ok: false, error }));

@@ -8,13 +8,14 @@ import type { LibraryId, ObjectId } from "../seafile/types.ts";
 import { splitPath } from "../util/paths.ts";
 import { type Base, DirtyFile, type Tracker } from "./dirty-file.ts";
 import type { Journal, JournalRecord } from "./journal.ts";
+import { destinationOf, historyOf, type Live, type LiveContent, openedRecords, sealedRecord, spoolOf } from "./live.ts";
 import {
+  heldRecord,
   isAtOrBelow,
   type Move,
   moved,
   type Pending,
   type PendingContent,
-  placedOf,
   type Removal,
   recordsOf,
 } from "./records.ts";
@@ -32,26 +33,8 @@ export interface BaseVersion extends Base {
   readonly id: ObjectId;
 }
 
-interface LiveContent {
-  readonly kind: "content";
-  readonly dirty: DirtyFile;
-  readonly base: { readonly id: ObjectId; readonly size: number } | null;
-  readonly over: number | undefined;
-  readonly created: number;
-  readonly library: LibraryId;
-  path: string;
-  /** Where the server has the base. */
-  basePath: string;
-  expects: ObjectId | null;
-  attempted: ObjectId | undefined;
-  mtime: number | undefined;
-}
-
-type Live = LiveContent | { readonly kind: "removal"; removal: Removal };
-
-/** The journal is rewritten when it is longer than this and mostly about what is over. */
+/** The journal is rewritten when it is longer than this and twice as long as when it was rewritten last. */
 const COMPACT_BYTES = 1024 * 1024;
-const BYTES_PER_RECORD = 400;
 
 export class Backlog {
   readonly #journal: Journal;
@@ -61,8 +44,12 @@ export class Backlog {
   readonly #moves = new Map<number, Move>();
   /** What the journal says and nobody has taken up yet, with the spool file if it has one. */
   readonly #unclaimed = new Map<number, string | undefined>();
+  /** What its user keeps back. */
+  readonly #held = new Set<number>();
   #next: number;
   #compacting: Promise<void> | undefined;
+  /** Bytes of the journal after it was shortened last. */
+  #compactSize = 0;
 
   /** `pending` is what the journal amounts to. */
   constructor(journal: Journal, spool: Spool, pending: Pending, log: Logger) {
@@ -71,6 +58,16 @@ export class Backlog {
     this.#next = pending.next;
     this.#log = log;
     this.#inherit(pending);
+  }
+
+  /** How much of what earlier processes left nobody has taken up yet. */
+  get untaken(): number {
+    return this.#unclaimed.size;
+  }
+
+  /** The journal has nothing that is still to be done. */
+  get isEmpty(): boolean {
+    return this.#live.size + this.#unclaimed.size + this.#moves.size === 0;
   }
 
   /** A number for something that waits, unlike any other in this journal. */
@@ -135,9 +132,19 @@ export class Backlog {
     const removals = new Map([...pending.removals].map(([id, removal]) => [ids.get(id)!, removal]));
     const records = [...contents.values()].flatMap(recordsOf);
     for (const [id, removal] of removals) records.push({ t: "removing", id, ...removal });
-    const imported = { contents, removals, moves: new Map(), finished: new Set<string>(), next: this.#next };
+    const held = new Set([...pending.held].flatMap((id) => ids.get(id) ?? []));
+    records.push(...[...held].map(heldRecord));
+    const imported = { contents, removals, moves: new Map(), held, finished: new Set<string>(), next: this.#next };
     this.#inherit(imported);
-    if (records.length > 0) await this.#journal.accept(...records);
+    try {
+      if (records.length > 0) await this.#journal.accept(...records);
+    } catch (error) {
+      for (const id of ids.values()) {
+        this.#unclaimed.delete(id);
+        this.#held.delete(id);
+      }
+      throw error;
+    }
     return imported;
   }
 
@@ -160,12 +167,15 @@ export class Backlog {
     // In the same turn as the records, since the journal may be shortened before they are on the disk.
     if (live !== undefined) live.mtime = mtime;
     for (const id of over) this.#live.delete(id);
+    const isHeld = replaces !== undefined && replaces !== dirty && this.#held.delete(replaces.id);
+    if (isHeld) this.#held.add(dirty.id);
     try {
-      await this.#journal.accept(this.#sealed(dirty, mtime, replaces), ...ends);
+      await this.#journal.accept(sealedRecord(dirty, mtime, replaces), ...ends);
     } catch (error) {
       dirty.unseal();
       if (live !== undefined) live.mtime = before;
       for (const [id, it] of ended) this.#live.set(id, it);
+      if (isHeld && this.#held.delete(dirty.id)) this.#held.add(replaces.id);
       throw error;
     }
     this.#compactIfWorthwhile();
@@ -176,7 +186,7 @@ export class Backlog {
     const live = this.#content(dirty.id);
     if (live === undefined || live.mtime === mtime) return;
     live.mtime = mtime;
-    await this.#journal.accept(this.#sealed(dirty, mtime, undefined));
+    await this.#journal.accept(sealedRecord(dirty, mtime));
   }
 
   /** What was written so far survives a crash of the machine, as a file that was never closed. */
@@ -194,6 +204,20 @@ export class Backlog {
     if (expects !== null) live.basePath = path;
     const more = attempted === undefined ? {} : { attempted };
     this.#journal.append({ t: "placed", id: dirty.id, path, expects, ...more });
+  }
+
+  /** Its user keeps it back, also in later mounts. Durable when this resolves. */
+  async hold(ids: readonly number[]): Promise<void> {
+    for (const id of ids) {
+      if (!this.#live.has(id) || this.#held.has(id)) continue;
+      this.#held.add(id);
+      this.#journal.append(heldRecord(id));
+    }
+    await this.#journal.sync();
+  }
+
+  released(id: number): void {
+    if (this.#held.delete(id)) this.#journal.append({ t: "released", id });
   }
 
   /** Nothing of it is needed any more: stored, or given up. */
@@ -230,7 +254,7 @@ export class Backlog {
     const { library, from, to } = move;
     // The server makes it in two steps: a crash between them must not leave the entry under a third name.
     const isTwofold = splitPath(from).parent !== splitPath(to).parent && splitPath(from).name !== splitPath(to).name;
-    const isConcerned = (at: Destination | Removal) =>
+    const isConcerned = (at: { readonly library: LibraryId; readonly path: string }) =>
       isAtOrBelow(at, library, from) || (at.library === library && at.path === to);
     if (!isTwofold && ![...this.#live.values()].some((live) => isConcerned(destinationOf(live)))) return work();
     const id = this.#next++;
@@ -279,11 +303,11 @@ export class Backlog {
 
   async close(): Promise<void> {
     await this.#compacting;
-    await this.#journal.close();
-    await this.#spool.close();
+    await allDone(this.#journal.close(), this.#spool.close());
   }
 
-  #inherit({ contents, removals, moves }: Pending): void {
+  #inherit({ contents, removals, moves, held }: Pending): void {
+    for (const id of held) this.#held.add(id);
     for (const { id, spool } of contents.values()) this.#unclaimed.set(id, spool);
     for (const id of [...removals.keys(), ...moves.keys()]) this.#unclaimed.set(id, undefined);
   }
@@ -309,7 +333,7 @@ export class Backlog {
       mtime: undefined,
     };
     this.#live.set(id, live);
-    for (const record of this.#opened(live)) this.#journal.append(record);
+    for (const record of openedRecords(live)) this.#journal.append(record);
     return dirty;
   }
 
@@ -325,19 +349,6 @@ export class Backlog {
     if (this.#live.has(id)) this.#journal.append(record);
   }
 
-  #opened(live: LiveContent): JournalRecord[] {
-    const { dirty, library, basePath: path, base, over, expects, created } = live;
-    const { id, spoolName: spool } = dirty;
-    const from = over === undefined ? {} : { over };
-    return [{ t: "opened", id, library, path, spool, base, expects, created, ...from }, ...placedOf(id, live)];
-  }
-
-  #sealed(dirty: DirtyFile, mtime: number, replaces: DirtyFile | undefined): JournalRecord {
-    const gaps = dirty.gaps.map(({ start, end }): [number, number] => [start, end]);
-    const earlier = replaces === undefined || replaces === dirty ? {} : { replaces: replaces.id };
-    return { t: "sealed", id: dirty.id, size: dirty.size, mtime, gaps, ...earlier };
-  }
-
   #content(id: number): LiveContent | undefined {
     const live = this.#live.get(id);
     return live?.kind === "content" ? live : undefined;
@@ -345,16 +356,21 @@ export class Backlog {
 
   #end(id: number, t: "done" | "void"): void {
     const isKnown = this.#live.delete(id) || this.#unclaimed.delete(id);
+    this.#held.delete(id);
     if (isKnown) this.#journal.append({ t, id });
   }
 
   #compactIfWorthwhile(): void {
     // What nobody has taken up yet is in the journal only.
-    if (this.#compacting !== undefined || this.#unclaimed.size > 0 || this.#journal.size < COMPACT_BYTES) return;
-    if (this.#journal.size < 4 * BYTES_PER_RECORD * this.#live.size) return;
+    if (this.#compacting !== undefined || this.#unclaimed.size > 0) return;
+    if (this.#journal.size < Math.max(COMPACT_BYTES, 2 * this.#compactSize)) return;
     this.#compacting = this.#journal
       .compact(this.#records())
       .catch((error: unknown) => this.#log.warn({ err: error }, "the journal could not be shortened"))
+      .then(() => {
+        // What is alive may be long by itself; if it failed, it is not tried at once again either.
+        this.#compactSize = this.#journal.size;
+      })
       .finally(() => {
         this.#compacting = undefined;
       });
@@ -363,18 +379,9 @@ export class Backlog {
   /** What a new journal would have to say. */
   #records(): JournalRecord[] {
     const records: JournalRecord[] = [];
-    for (const [id, move] of this.#moves) {
-      records.push({ t: "moving", id, ...move });
-    }
-    for (const [id, live] of this.#live) {
-      if (live.kind === "removal") {
-        records.push({ t: "removing", id, ...live.removal });
-        continue;
-      }
-      const { dirty, mtime } = live;
-      records.push(...this.#opened(live), ...dirty.history().map((entry) => ({ ...entry, id })));
-      if (dirty.isSealed && mtime !== undefined) records.push(this.#sealed(dirty, mtime, undefined));
-    }
+    for (const [id, move] of this.#moves) records.push({ t: "moving", id, ...move });
+    for (const [id, live] of this.#live) records.push(...historyOf(id, live));
+    for (const id of this.#held) records.push(heldRecord(id));
     return records;
   }
 }
@@ -382,12 +389,4 @@ export class Backlog {
 /** At the same time: the disk can make one write of both. Rejects when both have ended, with the first failure. */
 async function allDone(...works: readonly Promise<void>[]): Promise<void> {
   for (const end of await Promise.allSettled(works)) if (end.status === "rejected") throw end.reason;
-}
-
-function spoolOf(live: Live): string | undefined {
-  return live.kind === "content" ? live.dirty.spoolName : undefined;
-}
-
-function destinationOf(live: Live): Destination {
-  return live.kind === "content" ? live : live.removal;
 }

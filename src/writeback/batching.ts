@@ -37,14 +37,14 @@ export class Batching {
 
   /**
    * What can go together waits until nothing more came for the delay, so that a whole tree is removed at once and many new files
-   * become few requests; but not for ever.
+   * become few requests. Neither that nor further changes of the same file put it off for ever.
    */
-  dueAt({ state, task, since }: Entry): number {
+  dueAt({ state, task, waitsSince, delayMs }: Entry): number {
     if (state.state === "uploading") return Number.POSITIVE_INFINITY;
-    const isPatient = state.state === "waiting" && state.at > 0 && task.isSmall;
-    const newest = isPatient ? this.#newest.get(task.library)?.get(task.op) : undefined;
-    if (newest === undefined) return state.at;
-    return Math.min(Math.max(state.at, newest.at + newest.delayMs), since + LONGEST_WAIT * newest.delayMs);
+    if (state.state !== "waiting" || state.at === 0) return state.at;
+    const newest = task.isSmall ? this.#newest.get(task.library)?.get(task.op) : undefined;
+    const wanted = newest === undefined ? state.at : Math.max(state.at, newest.at + newest.delayMs);
+    return Math.min(wanted, waitsSince + LONGEST_WAIT * delayMs);
   }
 
   /** What is due, the longest waiting first: one large task, or small ones of one library, with those that only wait for company. */

@@ -67,7 +67,11 @@ export class Committer {
       entry = newEntry(task, at);
       this.#entries.set(task, entry);
     } else if (entry.state.state === "uploading") entry.rescheduled = Math.min(at, entry.rescheduled ?? at);
-    else if (!isHeldByUser(entry.state)) entry.state = { state: "waiting", at };
+    else if (!isHeldByUser(entry.state)) {
+      if (entry.state.state !== "waiting") entry.waitsSince = Date.now();
+      entry.state = { state: "waiting", at };
+    }
+    entry.delayMs = delayMs;
     this.#batching.noticed(task, delayMs);
     this.#wakeAt(at);
   }
@@ -106,7 +110,10 @@ export class Committer {
     const attempt = async () => {
       while (isOpen() && !isEnding() && !this.#stopped) await this.#run([entry], async () => () => {});
     };
-    attempt().catch((error: unknown) => outcome.reject(error));
+    // A failed attempt leaves the task to the queue.
+    void attempt()
+      .catch((error: unknown) => outcome.reject(error))
+      .finally(() => this.#pump());
     await this.#outcome(entry, outcome, signal);
   }
 
@@ -188,7 +195,13 @@ export class Committer {
     });
   }
 
-  /** The newest failures, oldest first. */
+  /** Something that whoever asks for the status is to read. */
+  note(message: string): void {
+    this.#errors.push({ at: Date.now(), message });
+    if (this.#errors.length > 20) this.#errors.shift();
+  }
+
+  /** The newest failures and notes, oldest first. */
   get errors(): readonly { readonly at: number; readonly message: string }[] {
     return this.#errors;
   }
@@ -196,10 +209,6 @@ export class Committer {
   /** Bytes sent since the start. */
   get uploaded(): number {
     return this.#uploaded;
-  }
-
-  get isStopped(): boolean {
-    return this.#stopped;
   }
 
   /** No attempts from here on; those under way are broken off. */
@@ -268,7 +277,7 @@ export class Committer {
     let release: Release | undefined;
     try {
       release = await guard(library, signal);
-      for (const entry of own()) {
+      for (const entry of own().sort((a, b) => a.task.lockOrder - b.task.lockOrder)) {
         entry.isGuarded = true;
         try {
           const attempt = await entry.task.begin(signal);
@@ -278,6 +287,8 @@ export class Committer {
           this.#failed(entry, error);
         }
       }
+      // In the order of the queue again, in which neighbours share requests.
+      started.sort((a, b) => all.indexOf(a.entry) - all.indexOf(b.entry));
       const changes = started.map(({ entry, attempt }) => this.#watched(entry, attempt.change));
       const results = await applyAll(library, changes, signal);
       for (const [i, { entry, attempt }] of started.entries()) await this.#finish(entry, attempt, results[i]!);
@@ -308,7 +319,7 @@ export class Committer {
       entry.attempts = 0;
       if (outcome === "again" || entry.rescheduled !== undefined) {
         entry.state = settled(entry, { state: "waiting", at: outcome === "again" ? 0 : entry.rescheduled! });
-        entry.since = Date.now();
+        entry.since = entry.waitsSince = Date.now();
         entry.rescheduled = undefined;
         if (outcome === "again") entry.next.unshift(...entry.current.splice(0));
         else for (const waiter of entry.current.splice(0)) waiter.resolve();
@@ -353,8 +364,7 @@ export class Committer {
 
   #say({ task, attempts, state }: Entry, error: unknown): void {
     const message = error instanceof Error ? error.message : String(error);
-    this.#errors.push({ at: Date.now(), message: `${task.path}: ${message}` });
-    if (this.#errors.length > 20) this.#errors.shift();
+    this.note(`${task.path}: ${message}`);
     const about = { library: task.library.info.name, path: task.path, attempts, state: state.state };
     const what = task.op === "put" ? "is not stored yet" : "is not removed yet";
     this.#options.log[attempts === 1 ? "warn" : "debug"](
@@ -374,6 +384,6 @@ export class Committer {
   }
 }
 
-export function isAbort(error: unknown): boolean {
+function isAbort(error: unknown): boolean {
   return error instanceof Error && error.name === "AbortError";
 }

@@ -10,6 +10,8 @@ import { KeyedMutex, type LockMode } from "../util/keyed-mutex.ts";
 import type { SpoolFile } from "./spool.ts";
 
 const CHUNK = 1024 * 1024;
+/** So much is on its way to the disk at most when an upload is broken off. */
+const CHUNKS_PER_SYNC = 64;
 
 /** Reads [start, end) of the version that the content began with. */
 export type ReadBase = (start: number, end: number, signal?: AbortSignal) => Promise<readonly Uint8Array[]>;
@@ -179,9 +181,7 @@ export class DirtyFile {
   async seal(): Promise<void> {
     await this.#locked("exclusive", undefined, async () => {
       if (this.#sealed) return;
-      await this.#absorb();
-      await this.#setSpoolSize(this.#size);
-      await this.#file.use((handle) => handle.datasync());
+      await this.#leaveUnder(() => this.#setSpoolSize(this.#size));
       this.#sealed = true;
       this.#file.rest();
     });
@@ -196,11 +196,7 @@ export class DirtyFile {
   /** Copies what is needed of the content that this one was forked from, durably: that one may then go. */
   async detach(): Promise<void> {
     await this.#locked("exclusive", undefined, async () => {
-      const under = this.#under;
-      if (under === undefined) return;
-      await this.#copyFrom(under);
-      await this.#file.use((handle) => handle.datasync());
-      await this.#leave(under);
+      if (this.#under !== undefined) await this.#leaveUnder();
     });
   }
 
@@ -254,22 +250,25 @@ export class DirtyFile {
     if (isNew) this.#tracker?.wrote(start, end);
   }
 
-  async #absorb(): Promise<void> {
-    if (this.#under === undefined) return;
-    await this.#copyFrom(this.#under);
-    await this.#leave(this.#under);
+  /** What is needed of the content that this one was forked from is here, and all of this on the disk, when it resolves. */
+  async #leaveUnder(atEnd?: () => Promise<void>): Promise<void> {
+    const under = this.#under;
+    const copied = under === undefined ? [] : await this.#copyFrom(under);
+    await atEnd?.();
+    await this.#file.use((handle) => handle.datasync());
+    // The journal takes what it is told for bytes on the disk.
+    for (const { start, end } of copied) this.#cover(start, end);
+    if (under !== undefined) await this.#leave(under);
   }
 
-  async #copyFrom(under: DirtyFile): Promise<void> {
-    for (const gap of this.#gaps(0, this.#size)) {
-      for (const part of under.#present(gap.start, gap.end)) {
-        for (let start = part.start; start < part.end; start += CHUNK) {
-          const end = Math.min(part.end, start + CHUNK);
-          await this.#writeAll(await under.#readSpool(start, end), start);
-          this.#cover(start, end);
-        }
+  async #copyFrom(under: DirtyFile): Promise<Extent[]> {
+    const parts = this.#gaps(0, this.#size).flatMap(({ start, end }) => under.#present(start, end));
+    for (const part of parts) {
+      for (let start = part.start; start < part.end; start += CHUNK) {
+        await this.#writeAll(await under.#readSpool(start, Math.min(part.end, start + CHUNK)), start);
       }
     }
+    return parts;
   }
 
   async #leave(under: DirtyFile): Promise<void> {
@@ -294,16 +293,29 @@ export class DirtyFile {
   }
 
   async #fill(signal: AbortSignal | undefined): Promise<void> {
-    for (const gap of this.#gaps(0, this.#size)) {
-      for (let start = gap.start; start < gap.end; start += CHUNK) {
-        const end = Math.min(gap.end, start + CHUNK);
-        let position = start;
-        for (const part of await this.#readBelow(start, end, signal)) {
-          await this.#writeAll(part, position);
-          position += part.length;
+    const filled: Extent[] = [];
+    // On the disk first: the journal takes what it is told for that.
+    const cover = async () => {
+      if (filled.length === 0) return;
+      await this.#file.use((handle) => handle.datasync());
+      for (const { start, end } of filled.splice(0)) this.#cover(start, end);
+    };
+    try {
+      for (const gap of this.#gaps(0, this.#size)) {
+        for (let start = gap.start; start < gap.end; start += CHUNK) {
+          const end = Math.min(gap.end, start + CHUNK);
+          let position = start;
+          for (const part of await this.#readBelow(start, end, signal)) {
+            await this.#writeAll(part, position);
+            position += part.length;
+          }
+          filled.push({ start, end });
+          if (filled.length === CHUNKS_PER_SYNC) await cover();
         }
-        this.#cover(start, end);
       }
+    } finally {
+      // What came before a failure need not be fetched again.
+      await cover();
     }
     await this.#setSpoolSize(this.#size);
   }
@@ -319,14 +331,21 @@ export class DirtyFile {
     const sizeBefore = this.#spoolSize;
     this.#spoolSize = undefined;
     await this.#file.use(async (handle) => {
+      let done = 0;
       try {
-        for (let done = 0; done < data.length; ) {
+        while (done < data.length) {
           const { bytesWritten } = await handle.write(data, done, data.length - done, position + done);
           done += bytesWritten;
         }
       } catch (error) {
-        // What a failed write left beyond the end must not show when the file grows over it.
+        // What a failed write left beyond the end must not show when the file grows over it, nor in a hole below.
         await handle.truncate(this.#size).catch(() => {});
+        const end = Math.min(position + done, this.#size);
+        for (const zeros of this.#extents.gaps(Math.max(position, this.#baseLimit), end)) {
+          await handle
+            .write(Buffer.alloc(zeros.end - zeros.start), 0, zeros.end - zeros.start, zeros.start)
+            .catch(() => {});
+        }
         throw error;
       }
     });

@@ -1,7 +1,7 @@
 /**
  * The records of the journal: what a mount has promised and not yet kept. Invariant: a record that `isJournalRecord` lets
  * pass reads back equal through JSON; everything else is refused, when it is written and when it is read.
- * Times are milliseconds since 1970, sizes and positions bytes. Used by the vfs and recovery; checked by journal-frame.ts.
+ * Times are milliseconds since 1970, sizes and positions bytes. Written by backlog.ts, read by recovery.ts; checked by journal-frame.ts.
  */
 import type { LibraryId, ObjectId } from "../seafile/types.ts";
 

@@ -2,7 +2,7 @@
  * The journal of a state folder: an append-only log that survives kill -9, power cuts and full disks.
  * Invariants: records are in the file in the order of the calls; when `sync` or `accept` has resolved, everything appended before is on
  * the disk. One loop (#run) does all work on the file. What is not yet on the disk is also in memory (#tail), because a failed write
- * cuts the file back to its synced part. Called by the vfs and recovery; one process at a time, see state-dir.ts.
+ * cuts the file back to its synced part. Called by backlog.ts and write-state.ts; one process at a time, see state-dir.ts.
  */
 import { constants } from "node:fs";
 import { copyFile, open, readFile, rm } from "node:fs/promises";

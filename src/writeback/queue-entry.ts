@@ -10,6 +10,9 @@ export interface Entry {
   readonly task: Task;
   /** When the change that waits was accepted, in milliseconds since 1970. */
   since: number;
+  /** When it began to wait for its next attempt, and how long after a change that is to be made, in milliseconds. */
+  waitsSince: number;
+  delayMs: number;
   state: TaskState;
   attempts: number;
   failure: unknown;
@@ -30,6 +33,8 @@ export function newEntry(task: Task, at: number): Entry {
   return {
     task,
     since: Date.now(),
+    waitsSince: Date.now(),
+    delayMs: 0,
     state: { state: "waiting", at },
     attempts: 0,
     failure: undefined,

@@ -53,6 +53,8 @@ export interface Pending {
   readonly removals: ReadonlyMap<number, Removal>;
   /** Moves of unknown outcome; what belongs below them is still at the old place. */
   readonly moves: ReadonlyMap<number, Move>;
+  /** What its user keeps back, of contents and removals. */
+  readonly held: ReadonlySet<number>;
   /** Spool files of what is over: who died before removing them left them to be removed. */
   readonly finished: ReadonlySet<string>;
   /** Above every number in the journal. */
@@ -85,6 +87,10 @@ export function placedOf(
 ): JournalRecord[] {
   if (path === basePath && attempted === undefined) return [];
   return [{ t: "placed", id, path, expects, ...(attempted === undefined ? {} : { attempted }) }];
+}
+
+export function heldRecord(id: number): JournalRecord {
+  return { t: "held", id, reason: "user", because: "held by the user" };
 }
 
 export function isAtOrBelow(

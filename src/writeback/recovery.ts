@@ -42,6 +42,7 @@ class Replay implements Pending {
   readonly contents = new Map<number, PendingContent>();
   readonly removals = new Map<number, Removal>();
   readonly moves = new Map<number, Move>();
+  readonly held = new Set<number>();
   readonly finished = new Set<string>();
   next = 1;
 
@@ -81,7 +82,10 @@ class Replay implements Pending {
         this.moves.delete(record.id);
         break;
       case "held":
+        this.held.add(record.id);
+        break;
       case "released":
+        this.held.delete(record.id);
         break;
     }
   }
@@ -123,7 +127,10 @@ class Replay implements Pending {
       changed: !isAsBegun,
       baseLimit: Math.min(content.base?.size ?? 0, size),
     });
-    if (replaces !== undefined) this.#finish(replaces);
+    if (replaces !== undefined) {
+      if (this.held.has(replaces)) this.held.add(content.id);
+      this.#finish(replaces);
+    }
     for (const [id, removal] of this.removals) {
       if (removal.library === content.library && removal.path === content.path) this.removals.delete(id);
     }
@@ -144,6 +151,7 @@ class Replay implements Pending {
     const content = this.contents.get(id);
     if (content !== undefined) this.finished.add(content.spool);
     this.contents.delete(id);
+    this.held.delete(id);
   }
 
   #done(id: number): void {

@@ -17,6 +17,7 @@ export const PID_LOCK_FILE = "lock.pid";
 const TAKEN = 1;
 
 export type LockAttempt =
+  /** Only the first `release` does something. */
   | { readonly kind: "locked"; readonly release: () => Promise<void> }
   /** `by`: who has it, when that can be read. */
   | { readonly kind: "taken"; readonly by: LockHolder | undefined };
@@ -43,23 +44,32 @@ export async function takeLock(folder: string, mountpoint: string): Promise<Lock
   } finally {
     if (!isKept) closeSync(fd);
   }
-  const release = async () => {
-    // Who looks later must not take a process that still lives for the holder.
-    note(fd, "");
-    closeSync(fd);
-  };
+  const release = once(async () => {
+    try {
+      // Who looks later must not take a process that still lives for the holder.
+      note(fd, "");
+    } finally {
+      closeSync(fd);
+    }
+  });
   return { kind: "locked", release };
 }
 
 async function lockByPid(folder: string, flocked: string, holder: LockHolder): Promise<LockAttempt> {
   const path = join(folder, PID_LOCK_FILE);
-  const release = () => rm(path, { force: true });
+  const release = once(() => rm(path, { force: true }));
   const rival = await takePidLock(path, holder);
   if (rival !== undefined) return { kind: "taken", by: rival };
   const other = await holderAt(flocked);
   if (other === undefined) return { kind: "locked", release };
   await release();
   return { kind: "taken", by: other };
+}
+
+/** What was the lock's, a descriptor or a file name, may be somebody else's afterwards. */
+function once(release: () => Promise<void>): () => Promise<void> {
+  let released: Promise<void> | undefined;
+  return () => (released ??= release());
 }
 
 /** "absent": there is no flock(1) here. */

@@ -19,6 +19,8 @@ export interface Task {
   readonly size: number;
   /** Goes together with others in one request; what may take long does not. */
   readonly isSmall: boolean;
+  /** Tasks of one batch begin, and so take their locks, by ascending order. */
+  readonly lockOrder: number;
   /** Locks what the attempt needs and says what to send; undefined when there is nothing to do any more. */
   begin(signal: AbortSignal): Promise<Attempt | undefined>;
 }
@@ -34,7 +36,8 @@ export interface Attempt {
 
 export type AttemptResult =
   | { readonly ok: true; readonly entry?: Extract<ChangeResult, { ok: true }>["entry"] }
-  | { readonly ok: false; readonly error: unknown };
+  /** `isUnsent`: the server was not even asked. */
+  | { readonly ok: false; readonly error: unknown; readonly isUnsent?: true };
 
 export type HeldReason =
   | "quota"

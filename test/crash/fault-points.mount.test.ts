@@ -20,7 +20,11 @@ interface Point {
   /** The request that the kill comes with. */
   readonly kind: string;
   /** In a folder that holds "stored" and "d/x", "d/y"; an answer that never comes is its own affair. */
-  readonly act: (worker: FsWorker, dir: string) => Promise<unknown>;
+  readonly act: (
+    worker: FsWorker,
+    dir: string,
+    other: (name: string, text: string) => Promise<unknown>,
+  ) => Promise<unknown>;
   /** What the folder may hold afterwards. */
   readonly allowed: readonly Tree[];
 }
@@ -28,6 +32,8 @@ interface Point {
 const START = { "d/": "", "d/x": fileOf("x"), "d/y": fileOf("y"), stored: fileOf("stored") };
 const { stored: _stored, ...WITHOUT } = START;
 const MOVED = { "e/": "", "e/x": fileOf("x"), "e/y": fileOf("y"), stored: fileOf("stored") };
+
+const CONFLICT = / \(SFConflict [^)]*\)/;
 
 const POINTS: readonly Point[] = [
   {
@@ -104,6 +110,51 @@ const POINTS: readonly Point[] = [
       { ...MOVED, "e/new": fileOf("new") },
     ],
   },
+  ...["upload", "delete-file"].map(
+    (kind): Point => ({
+      what: "a stored file over a stored file",
+      kind,
+      act: (worker, dir) => worker.rename(join(dir, "stored"), join(dir, "d/x")),
+      allowed: [START, { ...START, "d/x": fileOf("stored") }, { ...WITHOUT, "d/x": fileOf("stored") }],
+    }),
+  ),
+  {
+    what: "a file moved to another folder under another name",
+    kind: "move",
+    act: (worker, dir) => worker.rename(join(dir, "stored"), join(dir, "d/moved")),
+    allowed: [START, { ...WITHOUT, "d/moved": fileOf("stored") }],
+  },
+  {
+    what: "a folder moved to another folder",
+    kind: "batch-move",
+    act: async (worker, dir) => {
+      await worker.call("mkdir", join(dir, "e"));
+      await worker.rename(join(dir, "d"), join(dir, "e/d"));
+    },
+    allowed: [
+      { ...START, "e/": "" },
+      { "e/": "", "e/d/": "", "e/d/x": fileOf("x"), "e/d/y": fileOf("y"), stored: fileOf("stored") },
+    ],
+  },
+  {
+    what: "several new files together",
+    kind: "upload",
+    act: async (worker, dir) => {
+      for (const name of ["1", "2", "3"]) await worker.writeFile(join(dir, `d/${name}`), name);
+    },
+    allowed: [{ ...START, "d/1": fileOf("1"), "d/2": fileOf("2"), "d/3": fileOf("3") }],
+  },
+  {
+    what: "a conflict copy",
+    kind: "upload",
+    act: async (worker, dir, other) => {
+      const fd = await worker.open(join(dir, "stored"), "O_WRONLY|O_TRUNC");
+      await worker.pwrite(fd, "mine", 0);
+      await other("stored", "theirs");
+      await worker.close(fd);
+    },
+    allowed: [{ ...START, stored: fileOf("theirs"), "stored (SFConflict)": fileOf("mine") }],
+  },
   {
     what: "a folder",
     kind: "mkdir",
@@ -154,7 +205,9 @@ describe("after a kill", () => {
     if (isDone) server.faults.delay(kind, 400);
     else server.faults.hang(kind);
     const before = server.requests.count(kind);
-    const acting = act(worker, join(mount.dir, folder)).catch(() => {});
+    const other = (name: string, text: string) =>
+      server.store.writeFile(libraryId, `/${folder}/${name}`, Buffer.from(text));
+    const acting = act(worker, join(mount.dir, folder), other).catch(() => {});
     try {
       await eventually(`a request ${kind}`, () => server.requests.count(kind) > before);
       if (isDone) await stoppedUntilAnswered(kind, before);
@@ -188,7 +241,10 @@ describe("after a kill", () => {
     await mount.start();
     const log = mount.mounted.log();
     expect(await mount.sync(), log).toMatchObject({ code: 0 });
-    expect(point.allowed, log).toContainEqual(await serverTree(server, libraryId, `/${folder}`));
+    const tree = Object.entries(await serverTree(server, libraryId, `/${folder}`));
+    const found = Object.fromEntries(tree.map(([path, state]) => [path.replace(CONFLICT, " (SFConflict)"), state]));
+    expect(Object.keys(found)).toHaveLength(tree.length);
+    expect(point.allowed, log).toContainEqual(found);
     expect(await mount.leftovers()).toEqual([]);
   });
 });

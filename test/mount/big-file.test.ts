@@ -1,5 +1,6 @@
 /** A file that does not fit into one request, one block or one read-ahead window: 64 MiB, in order and out of order. */
 import { createReadStream, createWriteStream } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
@@ -23,6 +24,22 @@ function bigData(): Buffer {
     }),
   );
 }
+
+/** The most memory that the process of the mount ever had, in bytes. */
+async function peak(): Promise<number> {
+  const status = await readFile(`/proc/${shared.mount.pid}/status`, "utf8");
+  return Number(/VmHWM:\s+(\d+) kB/.exec(status)![1]) * 1024;
+}
+
+it("memory does not grow with the size of a file that is written and stored", async () => {
+  const folder = await shared.folder();
+  // What any file takes: buffers, connections, compiled code.
+  await ok("dd", ["if=/dev/zero", `of=${join(folder.dir, "first")}`, "bs=1M", "count=32"]);
+  const before = await peak();
+  await ok("dd", ["if=/dev/zero", `of=${join(folder.dir, "second")}`, "bs=1M", "count=128"]);
+  expect((await folder.tree())["second"]).toBe(fileOf(Buffer.alloc(128 * MIB)));
+  expect((await peak()) - before).toBeLessThan(48 * MIB);
+});
 
 describe("a file of 64 MiB", () => {
   it("is written and read in order, and read from the end and the middle after a remount", async () => {

@@ -186,6 +186,18 @@ describe("unmount", () => {
   });
 });
 
+describe("unmount after one that was refused", () => {
+  it("waits for the server as if it were the first", async () => {
+    const { server, id, dir, run, worker } = await world(testScope(), { library: "Work" });
+    const fd = await worker.open(join(dir, "new"), "O_WRONLY|O_CREAT");
+    expect(await run("unmount", "--now", dir)).toMatchObject({ code: 5 });
+    await worker.pwrite(fd, "written later", 0);
+    await worker.close(fd);
+    expect(await run("unmount", dir)).toMatchObject({ code: 0 });
+    expect(await serverText(server, id, "/new")).toBe("written later");
+  });
+});
+
 describe("the control socket", () => {
   it("is gone with the mount", async () => {
     const { dir, home, run } = await world(testScope(), { library: "Work" });

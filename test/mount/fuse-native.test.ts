@@ -5,7 +5,7 @@
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdir, readdir } from "node:fs/promises";
+import { chmod, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { describe, expect, it } from "vitest";
 import { mounted, startMount } from "../protocol/mount-process.ts";
@@ -15,7 +15,7 @@ import { isMountPoint, mountEntries } from "../support/mountinfo.ts";
 import { EMAIL, environment, makeHome, makeMountPoint, mountLibrary, NOBODY } from "../support/mounts.ts";
 import { eventually, ok, python, run } from "../support/process.ts";
 import { MAIN } from "../support/programs.ts";
-import { testScope } from "../support/scope.ts";
+import { tempDir, testScope } from "../support/scope.ts";
 import { pattern } from "../support/trees.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
@@ -74,13 +74,46 @@ describe("the addon's JavaScript", () => {
 });
 
 describe("requests", () => {
-  it("are of 128 KiB, for writes too", async () => {
+  // SEMANTICS: "The kernel cannot be told what others changed, and shows what it remembers until it forgets it, after a second."
+  it("for what somebody else changed come when the lifetime has ended, not when the kernel should be told", async () => {
     const scope = testScope();
     const child = await mounted(scope, native);
-    await ok("dd", ["if=/dev/zero", `of=${join(child.dir, "f")}`, "bs=1M", "count=2"]);
-    const writes = (await child.calls()).filter((call) => call.startsWith("write"));
-    expect(writes).toHaveLength(16);
-    expect(writes.every((call) => call.endsWith(` ${128 * 1024}`))).toBe(true);
+    const worker = new FsWorker(scope);
+    const file = join(child.dir, "f");
+    await worker.writeFile(file, Buffer.from("mine"));
+    expect((await worker.stat(file)).size).toBe(4);
+    await child.ask("poke f their-longer-content", "poked");
+    expect((await worker.stat(file)).size).toBe(4);
+  });
+
+  it("for attributes are not repeated within their lifetime", async () => {
+    const scope = testScope();
+    const child = await mounted(scope, native);
+    const worker = new FsWorker(scope);
+    await worker.writeFile(join(child.dir, "f"), Buffer.from("x"));
+    await worker.stat(join(child.dir, "f"));
+    await child.calls();
+    for (let i = 0; i < 2; i++) await worker.stat(join(child.dir, "f"));
+    expect(await child.calls()).toEqual([]);
+  });
+
+  // SEMANTICS: "The kernel keeps no content of a file from one open to the next, and asks for 128 KiB at a time, also when
+  // it writes."
+  it("are of 128 KiB, for writes too, and are made again after every open", async () => {
+    const scope = testScope();
+    const child = await mounted(scope, native);
+    const file = join(child.dir, "f");
+    const requests = async (kind: string) => (await child.calls()).filter((call) => call.startsWith(`${kind} `));
+    await ok("dd", ["if=/dev/zero", `of=${file}`, "bs=1M", "count=2"]);
+    const writes = await requests("write");
+    for (let i = 0; i < 2; i++) {
+      await ok("dd", [`if=${file}`, "of=/dev/null", "bs=1M"]);
+      const reads = await requests("read");
+      for (const calls of [reads, writes]) {
+        expect(calls).toHaveLength(16);
+        expect(calls.every((call) => call.endsWith(` ${128 * 1024}`))).toBe(true);
+      }
+    }
   });
 
   it("of any size and place give the bytes that are there, at the end of the file and beyond it, too", async () => {
@@ -226,45 +259,43 @@ describe("the end of a session", () => {
   });
 });
 
+const asNobody = ["setpriv", "--reuid", `${NOBODY}`, "--regid", `${NOBODY}`, "--clear-groups"];
+
+/**
+ * Runs `seamount mount` after `prepare` in a mount namespace of its own, as an ordinary user if it has nothing but `path` on its PATH.
+ * What it leaves mounted is on the standard output.
+ */
+async function mountIn(prepare: string, settings: { readonly path?: string; readonly transport?: string } = {}) {
+  const { path, transport = "fuse-native" } = settings;
+  const uid = path === undefined ? undefined : NOBODY;
+  const { scope, server } = await world();
+  const [home, dir] = [await makeHome(scope, uid), await makeMountPoint(scope, uid)];
+  const become = path === undefined ? [] : [...asNobody, "env", `PATH=${path}`];
+  const program = `${prepare}; "$@"; code=$?; grep -F "${dir} " /proc/self/mountinfo; exit $code`;
+  const mounting = [process.execPath, MAIN, "mount", dir, "-f", "--verbose", "--transport", transport];
+  const args = ["-m", "sh", "-c", program, "sh", ...become, ...mounting];
+  return run("unshare", args, { env: environment(home, { server }) });
+}
+
 describe("what is missing is named", () => {
-  const mountIn = (prepare: string, uid?: number) => async () => {
-    const { scope, server } = await world();
-    const [home, dir] = [await makeHome(scope, uid), await makeMountPoint(scope, uid)];
-    const program = `${prepare}; exec "$@"`;
-    const args = [
-      "-m",
-      "sh",
-      "-c",
-      program,
-      "sh",
-      process.execPath,
-      MAIN,
-      "mount",
-      dir,
-      "-f",
-      "--transport",
-      "fuse-native",
-    ];
-    return run("unshare", args, { env: environment(home, { server }) });
-  };
   const hide = (path: string) => `mount --bind /dev/null "$(readlink -f ${path})"`;
 
   it.skipIf(!isRoot)("libfuse.so.2, with the packages that have it", async () => {
     const libraries = (await ok("/sbin/ldconfig", ["-p"])).split("\n");
     const library = libraries.find((line) => line.includes("libfuse.so.2"))!.split(" => ")[1]!;
-    const result = await mountIn(hide(library))();
+    const result = await mountIn(hide(library));
     expect(result.code).toBe(5);
     expect(result.stderr).toContain("libfuse2 (Debian, Ubuntu) or fuse-libs (Fedora)");
   });
 
   it.skipIf(!isRoot)("fuse-native, with how to install it", async () => {
-    const result = await mountIn(`mount -t tmpfs tmpfs "${join(ROOT, "node_modules/fuse-native")}"`)();
+    const result = await mountIn(`mount -t tmpfs tmpfs "${join(ROOT, "node_modules/fuse-native")}"`);
     expect(result.code).toBe(5);
     expect(result.stderr).toContain("npm install fuse-native");
   });
 
   it.skipIf(!isRoot)("/dev/fuse", async () => {
-    const result = await mountIn("mount -t tmpfs tmpfs /dev")();
+    const result = await mountIn("mount -t tmpfs tmpfs /dev");
     expect(result.code).toBe(5);
     expect(result.stderr).toContain("/dev/fuse cannot be opened");
   });
@@ -278,6 +309,39 @@ describe("what is missing is named", () => {
     expect(await isMountPoint(child.dir)).toBe(false);
   });
 
+  /** A folder with a working fusermount3, and that of the system out of libfuse's reach. */
+  const withOwnFusermount = async () => {
+    const folder = await tempDir(testScope());
+    await chmod(folder, 0o755);
+    await ok("cp", ["-p", "/bin/fusermount3", folder]);
+    return { folder, prepare: hide("/bin/fusermount3") };
+  };
+
+  it.skipIf(!isRoot)("fusermount, which libfuse 2 asks for, to an ordinary user who has fusermount3 only", async () => {
+    const { folder, prepare } = await withOwnFusermount();
+    const result = await mountIn(prepare, { path: folder });
+    expect(result).toMatchObject({ code: 5, stdout: "" });
+    expect(result.stderr).toContain("The program fusermount was not found.");
+  });
+
+  it.skipIf(!isRoot)("libfuse's own reason when fusermount would mount now, and nothing stays mounted", async () => {
+    const { folder, prepare } = await withOwnFusermount();
+    const failsForLibfuse = `#!/bin/sh\n[ "$1" != -o ] || [ "$_FUSE_COMMFD" = 3 ] || exit 1\nexec "${folder}/fusermount3" "$@"\n`;
+    await writeFile(join(folder, "fusermount"), failsForLibfuse, { mode: 0o755 });
+    const result = await mountIn(prepare, { path: folder });
+    expect(result).toMatchObject({ code: 5, stdout: "" });
+    expect(result.stderr).toContain("through libfuse 2 failed");
+    expect(result.stderr).not.toContain("sending file descriptor");
+  });
+
+  it.each([
+    ["/nowhere", "The mount point /nowhere does not exist."],
+    ["/etc/hostname", "The mount point /etc/hostname is not a directory."],
+  ])("a folder to mount on, for %s", async (dir, message) => {
+    const child = await startMount(testScope(), { ...native, dir });
+    expect(await child.next("failed")).toMatchObject({ name: "MountError", reason: "mountpoint", message });
+  });
+
   it("the main thread, to a worker thread, where the addon would not work", async () => {
     const script = `
       const { Worker } = require("node:worker_threads");
@@ -289,30 +353,68 @@ describe("what is missing is named", () => {
 });
 
 describe("--transport auto", () => {
-  it("takes the kernel transport where it works, and mount --verbose says so", async () => {
-    const { scope, server } = await world();
-    const [home, dir] = [await makeHome(scope), await makeMountPoint(scope)];
-    const env = environment(home, { server });
-    const result = await run(process.execPath, [MAIN, "mount", dir, "--transport", "auto", "--verbose"], { env });
-    expect(result).toMatchObject({ code: 0, stderr: "transport kernel: this user can mount with it\n" });
-    expect(await run(process.execPath, [MAIN, "unmount", dir], { env })).toMatchObject({ code: 0 });
-  });
+  const fuseNative = /libfuse\.so|node\.napi\.node/;
 
-  it.skipIf(!isRoot)("takes fuse-native where koffi is missing, says why, and unmounts", async () => {
+  /** `seamount mount DIR -f --verbose`, once it is mounted. `wrapper` is a command that becomes it. */
+  async function mountVerbose(wrapper: readonly string[], uid?: number) {
     const { scope, server } = await world();
-    const [home, dir] = [await makeHome(scope, NOBODY), await makeMountPoint(scope, NOBODY)];
-    const become = `setpriv --reuid ${NOBODY} --regid ${NOBODY} --clear-groups`;
-    const program = `mount -t tmpfs tmpfs "${join(ROOT, "node_modules/koffi")}"; exec ${become} "$@"`;
-    const args = ["-m", "sh", "-c", program, "sh", process.execPath, MAIN, "mount", dir, "-f", "--verbose"];
-    const child = spawn("unshare", args, { env: environment(home, { server }), stdio: ["ignore", "pipe", "pipe"] });
+    const [home, dir] = [await makeHome(scope, uid), await makeMountPoint(scope, uid)];
+    const [command, ...args] = [...wrapper, process.execPath, MAIN, "mount", dir, "-f", "--verbose"];
+    const child = spawn(command!, args, { env: environment(home, { server }), stdio: ["ignore", "pipe", "pipe"] });
     let said = "";
     for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk: Buffer) => (said += chunk.toString()));
     const exited = once(child, "exit");
     scope.defer(async () => child.kill("SIGKILL"));
     await eventually("it is mounted", () => said.includes("mounted on") || child.exitCode !== null);
+    const end = () => {
+      child.kill("SIGTERM");
+      return exited;
+    };
+    return { said, maps: await readFile(`/proc/${child.pid}/maps`, "utf8"), end };
+  }
+
+  it("takes the kernel transport where it works, and mount --verbose and the log say so", async () => {
+    const { scope, server } = await world();
+    const [home, dir] = [await makeHome(scope), await makeMountPoint(scope)];
+    const env = environment(home, { server });
+    const choice = "transport kernel: this user can mount with it";
+    const result = await run(process.execPath, [MAIN, "mount", dir, "--transport", "auto", "--verbose"], { env });
+    expect(result).toMatchObject({ code: 0, stderr: `${choice}\n` });
+    const files = await readdir(home, { recursive: true });
+    const log = files.find((file) => file.endsWith(".log"))!;
+    expect(await readFile(join(home, log), "utf8")).toContain(choice);
+    expect(await run(process.execPath, [MAIN, "unmount", dir], { env })).toMatchObject({ code: 0 });
+  });
+
+  it("loads nothing of fuse-native where it takes the kernel transport", async () => {
+    const { said, maps, end } = await mountVerbose([]);
+    expect(said).toContain("transport kernel: ");
+    expect(maps).not.toMatch(fuseNative);
+    expect(await end()).toEqual([0, null]);
+  });
+
+  it.skipIf(!isRoot)("takes fuse-native where koffi is missing, says why, and unmounts", async () => {
+    const program = `mount -t tmpfs tmpfs "${join(ROOT, "node_modules/koffi")}"; exec ${asNobody.join(" ")} "$@"`;
+    const { said, maps, end } = await mountVerbose(["unshare", "-m", "sh", "-c", program, "sh"], NOBODY);
     const why = "the kernel transport cannot mount: the package koffi is not installed";
     expect(said).toContain(`transport fuse-native: ${why}`);
-    child.kill("SIGTERM");
-    expect(await exited).toEqual([0, null]);
+    expect(maps).toMatch(fuseNative);
+    expect(await end()).toEqual([0, null]);
+  });
+
+  it.skipIf(!isRoot)("takes the kernel transport without /dev/fuse, and names that", async () => {
+    const result = await mountIn("mount -t tmpfs tmpfs /dev", { transport: "auto" });
+    expect(result.code).toBe(5);
+    expect(result.stderr).toContain("transport kernel: ");
+    expect(result.stderr).toContain("/dev/fuse cannot be opened");
+  });
+
+  it.skipIf(!isRoot)("takes the kernel transport without any fusermount, and names that", async () => {
+    const path = await tempDir(testScope());
+    await chmod(path, 0o755);
+    const result = await mountIn(":", { path, transport: "auto" });
+    expect(result.code).toBe(5);
+    expect(result.stderr).toContain("transport kernel: ");
+    expect(result.stderr).toContain("The program fusermount3 was not found.");
   });
 });

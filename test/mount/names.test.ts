@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { useMount } from "../support/fixture.ts";
 import { outcome } from "../support/fs-worker.ts";
+import { requires } from "../support/transport.ts";
 import { fileOf } from "../support/trees.ts";
 
 const shared = useMount();
@@ -55,6 +56,14 @@ describe("names that can be stored", () => {
     expect(await folder.tree()).toEqual({ "sub/": "", [`${name}/`]: "" });
     await worker.call("rmdir", file);
     expect(await folder.tree()).toEqual({ "sub/": "" });
+  });
+
+  it("the replacement character U+FFFD", requires("replacementCharacter"), async () => {
+    const folder = await shared.folder();
+    const file = join(folder.dir, "odd\ufffd");
+    await shared.worker.writeFile(file, "content");
+    expect((await shared.worker.readFile(file)).toString()).toBe("content");
+    expect(await folder.tree()).toEqual({ "odd\ufffd": fileOf("content") });
   });
 
   // SEMANTICS: "Names differ by case."

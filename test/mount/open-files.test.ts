@@ -46,6 +46,13 @@ describe("creating", () => {
     expect(await folder.tree()).toEqual({ node: fileOf("") });
   });
 
+  it("mknod says so when the server refuses the file", requires("mknodErrors"), async () => {
+    const folder = await shared.folder();
+    for (const kind of ["upload", "upload-link"]) shared.server.faults.fail(kind, 403, { times: 40 });
+    expect(await outcome(shared.worker.call("mknod", join(folder.dir, "node")))).toBe("EACCES");
+    shared.server.faults.clear();
+  });
+
   it("an empty file is stored", async () => {
     const folder = await shared.folder();
     await ok("touch", [join(folder.dir, "empty")]);

@@ -1,8 +1,10 @@
 /** What others change on the server: seen within the refresh time, never mixed into an open file, never lost by our writes. */
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import type { MountStatus } from "../../src/control/protocol.ts";
 import { useMount } from "../support/fixture.ts";
 import { outcome } from "../support/fs-worker.ts";
+import { seamount } from "../support/mounts.ts";
 import { eventually, ok } from "../support/process.ts";
 import { requires } from "../support/transport.ts";
 import { fileOf, pattern } from "../support/trees.ts";
@@ -130,6 +132,7 @@ describe("an open file keeps its version", () => {
 describe("both sides change the same file", () => {
   // SEMANTICS: "When somebody else changed the file meanwhile both versions stay, ours as `NAME (SFConflict USER
   // DATE).EXT`."
+  // SEMANTICS: "The log and `seamount status` say so."
   it("both versions are kept: theirs at the name, ours as an SFConflict copy", async () => {
     const folder = await shared.folder();
     const { worker } = shared;
@@ -148,6 +151,12 @@ describe("both sides change the same file", () => {
     expect(names).toHaveLength(2);
     await eventually("both are shown", async () => (await worker.listdir(folder.dir)).length === 2);
     expect((await worker.readFile(join(folder.dir, "doc.txt"))).toString()).toBe("theirs");
+    const said = `both versions are kept, yours as "${copy}"`;
+    expect(shared.mount.log().replaceAll('\\"', '"')).toContain(said);
+    const { stdout } = await seamount(["status", "--json"], { server: shared.server, home: shared.mount.home });
+    expect((JSON.parse(stdout) as MountStatus[])[0]!.errors.map(({ message }) => message)).toContainEqual(
+      expect.stringContaining(said),
+    );
   });
 
   it("a new file whose name was taken meanwhile does not replace the other one", async () => {

@@ -172,6 +172,25 @@ describe("changing the tree of listed folders", () => {
     expect(await serverText(server, libraryId, "/other/f6")).toBe("small 6");
   });
 
+  it("moving a file to another folder under another name is two requests", async () => {
+    const kinds = await requestsOf(() => worker.rename(join(mount.dir, "small/f8"), join(mount.dir, "other/g8")));
+    expect(kinds).toEqual(["move", "rename"]);
+    expect(await serverText(server, libraryId, "/other/g8")).toBe("small 8");
+  });
+
+  it("moving many files at once is one request for each", async () => {
+    const files = Array.from({ length: 8 }, (_, i) => join(mount.dir, `small/f${10 + i}`));
+    expect(await requestsOf(() => ok("mv", [...files, join(mount.dir, "other")]))).toHaveLength(files.length);
+  });
+
+  it("moving a folder to another is the move between two looks at the target, and another name one request more", async () => {
+    for (const name of ["one", "two"]) await worker.call("mkdir", join(mount.dir, "deep", name));
+    const moved = (from: string, to: string) =>
+      requestsOf(() => worker.rename(join(mount.dir, from), join(mount.dir, to)));
+    expect(await moved("deep/one", "other/one")).toEqual(["dir", "batch-move", "dir"]);
+    expect(await moved("deep/two", "other/2")).toEqual(["dir", "batch-move", "dir", "rename"]);
+  });
+
   it("unlink is one request, rmdir two: whether it is empty on the server, and the removal", async () => {
     expect(await requestsOf(() => worker.call("unlink", join(mount.dir, "small/f7")))).toHaveLength(1);
     await worker.call("mkdir", join(mount.dir, "deep/gone"));

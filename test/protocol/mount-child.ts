@@ -29,7 +29,7 @@ try {
     log: createLogger({ level: "info" }),
     ...options,
   });
-  say({ event: "mounted", capabilities: session.capabilities });
+  say({ event: "mounted" });
   const lines = createInterface({ input: process.stdin });
   void session.closed.then(() => {
     say({ event: "closed", destroyed: operations.destroyed });

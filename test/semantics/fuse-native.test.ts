@@ -47,8 +47,8 @@ describe("times", () => {
 });
 
 describe("a file that is open", () => {
-  // SEMANTICS: "A file that somebody else changed is answered ESTALE when it is opened again while the old version is
-  // open here."
+  // SEMANTICS: "A file that somebody else changed or removed is answered ESTALE when it is opened again while the old
+  // version is open here."
   it("and was changed by somebody else shows its old version until it is closed", async () => {
     const { folder, file } = await fileIn("old");
     const { worker, server, libraryId } = shared;
@@ -60,6 +60,20 @@ describe("a file that is open", () => {
     await worker.close(fd);
     expect((await worker.readFile(file)).toString()).toBe("their longer content");
     expect((await worker.stat(file)).size).toBe(20);
+  });
+
+  it("and was removed by somebody else is shown until it is closed, and can be made again then", async () => {
+    const { folder, file } = await fileIn("old");
+    const { worker, server, libraryId } = shared;
+    const fd = await worker.open(file, "O_RDONLY");
+    server.store.remove(libraryId, `${folder.path}/f`);
+    await eventually("the removal is noticed", async () => (await outcome(worker.readFile(file))) === "ESTALE");
+    expect((await worker.stat(file)).size).toBe(3);
+    expect(await outcome(worker.open(file, "O_RDWR|O_CREAT"))).toBe("ESTALE");
+    expect((await worker.pread(fd, 100, 0)).toString()).toBe("old");
+    await worker.close(fd);
+    await worker.writeFile(file, "new");
+    expect(await folder.tree()).toEqual({ f: fileOf("new") });
   });
 
   // SEMANTICS: "unlink(2) of an open file returns before the server is asked, a moment later."

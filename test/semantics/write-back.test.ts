@@ -114,7 +114,8 @@ describe("seamount is killed", () => {
     ]);
   });
 
-  // SEMANTICS: "Only what belongs to a library that is gone is kept as a file in the folder `recovered` of the data directory."
+  // SEMANTICS: "Only what belongs to a library that is gone, or of which no record is left, is kept as a file in the folder `recovered`
+  // of the data directory."
   it("while its library is deleted: the content is a local file", async () => {
     const scope = testScope();
     const { server, id, mount, worker, at } = await world(scope);
@@ -137,10 +138,15 @@ describe("the end of a mount", () => {
   it.each(["unmount", "SIGTERM"])("%s stores what waits", async (way) => {
     const { server, id, mount, worker, run, at } = await world(testScope());
     await worker.writeFile(at("f"), "content");
+    const accounts = join(mount.home, "data/seamount/accounts");
+    const [account] = await readdir(accounts);
+    expect(await readdir(join(accounts, account!))).toHaveLength(1);
     if (way === "unmount") expect(await run("unmount", mount.dir)).toMatchObject({ code: 0 });
     else await mount.unmount();
     expect(await mount.exited).toEqual({ code: 0, signal: null });
     expect(await serverTree(server, id)).toEqual({ f: fileOf("content") });
+    // Nothing of it is kept here.
+    expect(await readdir(join(accounts, account!))).toEqual([]);
   });
 
   // SEMANTICS: "The end of a mount (`seamount unmount`, SIGTERM) waits for the server, for 60 s unless `seamount unmount --timeout` says

@@ -11,10 +11,7 @@ import type { TransportCapabilities } from "../../src/fuse/transport.ts";
 /** Value of --transport. */
 export type TransportName = "kernel" | "fuse-native";
 
-/** The capabilities that one has or has not. */
-export type Capability = {
-  [Name in keyof TransportCapabilities]: TransportCapabilities[Name] extends boolean ? Name : never;
-}[keyof TransportCapabilities];
+export type Capability = keyof TransportCapabilities;
 
 declare module "vitest" {
   interface ProvidedContext {
@@ -23,6 +20,8 @@ declare module "vitest" {
     readonly temp: string;
     /** How long the model test runs unless told otherwise. */
     readonly modelSeconds: number;
+    /** How often the kill test kills unless told otherwise. */
+    readonly killRounds: number;
   }
   interface TaskMeta {
     /** Capabilities without which the test is skipped; scripts/count-tests.mjs lists them. */

@@ -1,7 +1,7 @@
 /** The backlog: what the journal says after a crash is what was promised, also when the journal is shortened. */
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import type { DirtyFile } from "../../src/writeback/dirty-file.ts";
 import {
   adopt,
@@ -270,6 +270,22 @@ describe("the backlog", () => {
     await compact();
     await reopen();
     expect(contents().map(({ path, basePath }) => [path, basePath])).toEqual([["/copy", "/a"]]);
+  });
+
+  it("is shortened when it is twice as long as what was left the last time, however long that is", async () => {
+    let size = 3 * 2 ** 20;
+    Object.defineProperty(journal, "size", { configurable: true, get: () => size });
+    const shortened = vi.spyOn(journal, "compact");
+    const removeSome = async () => {
+      for (let i = 0; i < 5; i++) backlog.done(await backlog.removing(removal(`/${i}`)));
+      await backlog.sync();
+    };
+    await removeSome();
+    expect(shortened).toHaveBeenCalledTimes(1);
+    size *= 2;
+    await removeSome();
+    expect(shortened).toHaveBeenCalledTimes(2);
+    Reflect.deleteProperty(journal, "size");
   });
 
   it("numbers are never used again", async () => {

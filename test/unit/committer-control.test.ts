@@ -88,6 +88,28 @@ describe("waiting for a task", () => {
     expect([other(), a.begins]).toEqual(["done", 1]);
   });
 
+  it.each([
+    ["fails", () => server.failures.set("/a", failure("server")), 2000],
+    ["is given up", () => server.hanging.add("/a"), 0],
+  ])(
+    "under the caller's lock that %s leaves the task to the queue, which tries it again",
+    async (_, prepare, pause) => {
+      prepare();
+      const a = task("/a", { op: "remove" });
+      committer.schedule(a, 3_600_000);
+      const who = new AbortController();
+      const waiting = outcome(committer.nowUnder(a, who.signal));
+      await pass(1);
+      server.failures.clear();
+      server.hanging.clear();
+      who.abort(new Error("interrupted"));
+      await pass(1);
+      expect(waiting()).not.toBe("waiting");
+      await pass(pause + 1);
+      expect([a.begins, states()]).toEqual([2, []]);
+    },
+  );
+
   it("for what is not in the queue ends at once", async () => {
     expect(await committer.now(task("/a"))).toBeUndefined();
   });
@@ -212,6 +234,20 @@ describe("holding", () => {
     committer.hold(a);
     await pass(1);
     expect(states()).toEqual([]);
+  });
+
+  // SEMANTICS: "What is retrying or held is uploading while it is tried again."
+  it("what the server refused is under way while it is tried again", async () => {
+    server.failures.set("/a", failure("quota"));
+    const a = task("/a");
+    schedule(a);
+    await pass(DELAY);
+    server.answerMs = 100;
+    committer.retryNow(a);
+    await pass(50);
+    expect(states()).toEqual(["/a uploading"]);
+    await pass(100);
+    expect(states()).toEqual(["/a held"]);
   });
 
   it("what the server refused is tried when the user says so", async () => {

@@ -91,6 +91,7 @@ export function task(
     path,
     size: 10,
     isSmall: true,
+    lockOrder: 0,
     results,
     begins: 0,
     begin: async () => {

@@ -113,6 +113,29 @@ describe("what is sent when", () => {
     expect(server.batches.length).toBeLessThan(6);
   });
 
+  it("so is a large one that is closed more often than every delay", async () => {
+    // SEMANTICS: "A larger file that is closed again and again waits five times as long at most, too."
+    const a = task("/a", { isSmall: false });
+    for (let i = 0; i < 12; i++) {
+      schedule(a);
+      await pass(DELAY / 2);
+    }
+    expect(a.begins).toBe(1);
+  });
+
+  it("a failing large file that is closed again is tried after the delay, however long it has failed", async () => {
+    server.failures.set("/a", failure("quota"));
+    const a = task("/a", { isSmall: false });
+    schedule(a);
+    await pass(10 * DELAY);
+    const { begins } = a;
+    schedule(a);
+    await pass(DELAY - 1);
+    expect(a.begins).toBe(begins);
+    await pass(1);
+    expect(a.begins).toBe(begins + 1);
+  });
+
   it("a large file waits for its own delay only", async () => {
     schedule(task("/large", { isSmall: false }));
     await pass(DELAY / 2);

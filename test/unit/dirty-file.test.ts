@@ -1,5 +1,5 @@
 /** Content that is being written: over a base, over sealed content, through failing disks; and the spool that holds it. */
-import { readdir, stat, unlink } from "node:fs/promises";
+import { type FileHandle, readdir, stat, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
@@ -39,6 +39,28 @@ async function sealed(content: string, base?: Base): Promise<DirtyFile> {
   await put(dirty, 0, content);
   await dirty.seal();
   return dirty;
+}
+
+/** A new file that says what is done to it. */
+async function spiedFile(say: (call: string) => void): Promise<SpoolFile> {
+  const real = await spool.create();
+  const use = real.use.bind(real);
+  real.use = (work) =>
+    use((handle) =>
+      work(
+        new Proxy(handle, {
+          get: (target, key) => {
+            const value: unknown = Reflect.get(target, key);
+            if (typeof value !== "function") return value;
+            return (...args: unknown[]) => {
+              say(String(key));
+              return value.apply(target, args);
+            };
+          },
+        }),
+      ),
+    );
+  return real;
 }
 
 /** The file on a disk that has no room for what is asked of it, as long as `isFull` says so. */
@@ -203,6 +225,35 @@ describe("DirtyFile", () => {
     expect(covered).toEqual([false, false, ...Array.from({ length: 8 }, () => true)]);
   });
 
+  it.each(["content", "seal", "detach"] as const)(
+    "what %s copies into the spool is on the disk before it is told to the tracker: a power cut must not leave zeros there",
+    async (way) => {
+      const base = baseOf(Buffer.from("0123456789"));
+      const under = await made(base);
+      await put(under, 2, "ab");
+      await under.seal();
+      const calls: string[] = [];
+      const tracker: Tracker = { wrote: () => calls.push("told"), truncated: () => {} };
+      const file = await spiedFile((call) => calls.push(call));
+      const dirty =
+        way === "content"
+          ? new DirtyFile({ id: 2, file, base, tracker })
+          : new DirtyFile({ id: 2, file, under, tracker });
+      await put(dirty, 4, "c");
+      calls.length = 0;
+      if (way === "detach") await dirty.detach();
+      else await dirty.seal();
+      if (way === "content") await dirty.content();
+      expect(calls).toContain("told");
+      const unsynced = calls.filter(
+        (call, i) =>
+          call === "told" && calls.slice(0, i).lastIndexOf("write") > calls.slice(0, i).lastIndexOf("datasync"),
+      );
+      expect(unsynced).toEqual([]);
+      expect(calls.filter((call) => call === "datasync").length).toBe(way === "content" ? 2 : 1);
+    },
+  );
+
   it("the spool file goes with the last who needs it", async () => {
     const dirty = await sealed("x");
     dirty.retain();
@@ -246,6 +297,34 @@ describe("DirtyFile", () => {
     isFull = false;
     await dirty.seal();
     expect(String(await collect(await dirty.content()))).toBe("onetwo");
+  });
+
+  it("a write that fails half-way leaves zeros where there were zeros", async () => {
+    const file = await spool.create();
+    const use = file.use.bind(file);
+    let writes = 0;
+    const write = async (handle: FileHandle, data: Uint8Array, from: number, length: number, at: number) => {
+      if (++writes === 2) throw Object.assign(new Error("no space left"), { code: "ENOSPC" });
+      return handle.write(data, from, writes === 1 ? 3 : length, at);
+    };
+    file.use = (work) =>
+      use((handle) =>
+        work(
+          new Proxy(handle, {
+            get: (target, key) => {
+              if (key === "write") return (...args: [Uint8Array, number, number, number]) => write(target, ...args);
+              const value: unknown = Reflect.get(target, key);
+              return typeof value === "function" ? value.bind(target) : value;
+            },
+          }),
+        ),
+      );
+    const dirty = new DirtyFile({ id: 1, file, base: baseOf(Buffer.from("0123")) });
+    await dirty.truncate(8);
+    await expect(put(dirty, 2, "abcdef")).rejects.toMatchObject({ code: "ENOSPC" });
+    expect(await text(dirty)).toBe("0123\0\0\0\0");
+    await dirty.seal();
+    expect(String(await collect(await dirty.content()))).toBe("0123\0\0\0\0");
   });
 
   it("a disk that is full when a fork is sealed leaves it as it was, and the content under it in place", async () => {

@@ -73,7 +73,7 @@ export class FakeControl implements MountControl {
     return ids?.length ?? this.items.length;
   }
 
-  hold(ids: readonly number[]): number {
+  async hold(ids: readonly number[]): Promise<number> {
     this.calls.push(["hold", ids]);
     return ids.length;
   }

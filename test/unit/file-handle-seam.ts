@@ -25,7 +25,8 @@ export async function interceptDisk(intercept: Intercept): Promise<void> {
     vi.spyOn(prototype, call).mockImplementation(function (this: FileHandle, ...args: unknown[]) {
       return intercept(call, this, (most) => {
         // write(buffer, offset, length, position)
-        if (call === "write" && most !== undefined) args[2] = Math.min(args[2] as number, most);
+        if (call === "write" && most !== undefined)
+          args[2] = Math.min((args[2] as number | undefined) ?? (args[0] as Uint8Array).length, most);
         return real.apply(this, args);
       });
     });

@@ -1,6 +1,8 @@
 /** The filesystem when close(2) does not wait for the server: what programs see at once, and how little the server is asked. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
+import type { FileInode } from "../../src/vfs/inode.ts";
+import { PutTask } from "../../src/vfs/put-task.ts";
 import {
   assembled,
   cat,
@@ -58,6 +60,58 @@ describe("writing in the background, some time after the last close", () => {
     await save("a", "content");
     await until(isIdle);
     expect([await storedAll(), await spoolFiles()]).toEqual([["content"], []]);
+  });
+
+  it("a file whose batch is broken off before anything is sent is stored by one request all the same", async () => {
+    const { inode, fh } = await create("a", "content");
+    const { committer } = assembled;
+    const begin = PutTask.prototype.begin;
+    vi.spyOn(PutTask.prototype, "begin").mockImplementationOnce(async function (this: PutTask, signal) {
+      const attempt = await begin.call(this, signal);
+      committer.interrupt(this);
+      return attempt;
+    });
+    const kinds = await cost(async () => {
+      await close(fh);
+      await until(isIdle);
+    });
+    expect([kinds, (inode as FileInode).attempted, await storedAll()]).toEqual([{ upload: 1 }, undefined, ["content"]]);
+  });
+
+  it("a rename of two files does not wait for a batch that waits for the rename", async () => {
+    const files = [await create("a", "from a"), await create("b", "from b")];
+    let renaming: Promise<unknown> | undefined;
+    const begin = PutTask.prototype.begin;
+    vi.spyOn(PutTask.prototype, "begin").mockImplementationOnce(async function (this: PutTask, signal) {
+      const attempt = await begin.call(this, signal);
+      renaming = rename("a", "b");
+      await sleep(100);
+      return attempt;
+    });
+    for (const { fh } of files.reverse()) await close(fh);
+    await until(() => renaming !== undefined);
+    expect(await within(700, renaming!)).not.toBe("not yet");
+    await until(isIdle);
+    expect([names(), await stored("/b")]).toEqual([["b"], "from a"]);
+  });
+
+  it("100 files that are being sent when their folder is moved are few requests", async () => {
+    const dir = await fs.mkdir(1, "d", 0o755, signal);
+    server.faults.hang("upload", { times: 4 });
+    for (let i = 0; i < 100; i++) {
+      const { open: opened } = await fs.create(dir.ino, `f${i}`, 0o644, O_RDWR, signal);
+      await write(opened.fh, 0, `content ${i}`);
+      await close(opened.fh);
+    }
+    await until(() => server.requests.count("upload") > 0);
+    const kinds = await cost(async () => {
+      await rename("d", "e");
+      server.faults.clear();
+      await until(isIdle);
+    });
+    expect([names("/e").length, await stored("/e/f7")]).toEqual([100, "content 7"]);
+    expect((kinds["upload"] ?? 0) + (kinds["dir"] ?? 0)).toBeLessThan(25);
+    expect(kinds["detail"] ?? 0).toBeLessThan(5);
   });
 
   it("a removed name goes by itself", async () => {

@@ -133,6 +133,43 @@ describe("after a crash", () => {
     expect(names()).toEqual(["new", "old"]);
   });
 
+  it.each([
+    { again: "before it is sent", text: "second" },
+    { again: "while it is sent", text: "second" },
+    { again: "never", text: "mine" },
+  ])(
+    "a conflict copy that the server stored without our knowing is there once; closed again $again",
+    async ({ again, text }) => {
+      await server.store.writeFile(id, "/a", "zero");
+      const { ino } = await lookup("/a");
+      const fh = await open("/a", O_WRONLY | O_TRUNC);
+      await write(fh, 0, "mine");
+      await server.store.writeFile(id, "/a", "theirs");
+      // The copy is stored, and the answer lost; who asks whether it was gets none.
+      server.faults.cut("upload", 0, { answer: true });
+      server.faults.hang("dir", { times: 10 });
+      const closeAgain = async () => {
+        await fs.setattr(ino, { size: 0, fh }, signal);
+        await write(fh, 0, "second");
+        await fs.flush(fh, signal);
+      };
+      const apply = library.apply.bind(library);
+      vi.spyOn(library, "apply").mockImplementationOnce(async (...args) => {
+        const results = await apply(...args);
+        if (again === "before it is sent") await closeAgain();
+        return results;
+      });
+      await fs.flush(fh, signal);
+      await until(() => names().length === 2);
+      if (again === "while it is sent") await closeAgain();
+      await crash();
+      server.faults.clear();
+      await until(isIdle);
+      expect([names().length, await stored("/a")]).toEqual([2, "theirs"]);
+      expect(await stored(`/${names().find((name) => name.includes("SFConflict"))}`)).toBe(text);
+    },
+  );
+
   it("accepted content stands above an earlier removal of its name that is not over", async () => {
     await server.store.writeFile(id, "/a", Buffer.from("zero"));
     server.faults.hang("upload", { times: 10 });
@@ -173,6 +210,7 @@ describe("after a crash", () => {
       contents: new Map(),
       removals: new Map(),
       moves: new Map(),
+      held: new Set<number>(),
       finished: new Set<string>(),
       next: 1,
     };
@@ -316,6 +354,30 @@ describe("a file", () => {
     await until(isIdle);
     expect(closing).toHaveBeenCalled();
     expect(await stored("/a")).toBe("FIRst");
+  });
+});
+
+describe("a version that has been stored while the next one is being sealed", () => {
+  useFileSystem({ commit: "background", fsync: "local", delayMs: 50 });
+
+  it("is let go of once, and whoever else needs its content still has it", async () => {
+    server.faults.delay("upload", 200);
+    await save("a", "first");
+    const inode = (await lookup("/a")) as FileInode;
+    const first = inode.sealed!;
+    first.retain();
+    const fh = await open("/a", O_WRONLY);
+    await write(fh, 0, "FIR");
+    const seal = state.backlog.seal.bind(state.backlog);
+    vi.spyOn(state.backlog, "seal").mockImplementationOnce(async (...args) => {
+      await until(() => inode.sealed === undefined);
+      return seal(...args);
+    });
+    await close(fh);
+    await until(isIdle);
+    expect(await stored("/a")).toBe("FIRst");
+    expect(Buffer.concat(await first.read(0, 9)).toString()).toBe("first");
+    await first.release();
   });
 });
 

@@ -5,6 +5,7 @@ import { describe, expect, it, vi } from "vitest";
 import { silentLogger } from "../../src/observe/log.ts";
 import { Journal } from "../../src/writeback/journal.ts";
 import { replay } from "../../src/writeback/recovery.ts";
+import { diskError, interceptDisk } from "./file-handle-seam.ts";
 import {
   assembled,
   cat,
@@ -144,7 +145,7 @@ describe("holding, releasing, giving up", () => {
   it("what the user holds stays here through sync and the end of the mount, and goes when it is released", async () => {
     await save("a", "a");
     await save("b", "b");
-    assembled.outbox.hold([item("/a").id]);
+    await assembled.outbox.hold([item("/a").id]);
     await sync();
     expect([names(), stateOf("/a")]).toMatchObject([["b"], { state: "held", reason: "user" }]);
     expect((await drain()).map(({ path }) => path)).toEqual(["/a"]);
@@ -153,10 +154,31 @@ describe("holding, releasing, giving up", () => {
 
   it("what is released is stored", async () => {
     await save("a", "a");
-    assembled.outbox.hold([item("/a").id]);
+    await assembled.outbox.hold([item("/a").id]);
     assembled.outbox.release([item("/a").id]);
     await until(isIdle);
     expect(await storedAll()).toEqual(["a"]);
+  });
+
+  // SEMANTICS: "What `seamount queue hold` keeps back waits until it is released, in later mounts, too."
+  it.each([
+    ["a crash", crash],
+    ["the end of the mount", () => restart(50)],
+  ])("what is held is held after %s, also what was written over it, until it is released", async (_, next) => {
+    await server.store.writeFile(id, "/gone", "x");
+    await stale();
+    await save("a", "first");
+    await fs.unlink(1, "gone", signal);
+    await assembled.outbox.hold(assembled.outbox.items().map((it) => it.id));
+    await overwrite("/a", "second");
+    await next();
+    await sync();
+    const all = () => assembled.outbox.items().map(({ path, state: it }) => `${path} ${it.state}`);
+    expect([all().sort(), names(), await cat("/a")]).toEqual([["/a held", "/gone held"], ["gone"], "second"]);
+    assembled.outbox.release(assembled.outbox.items().map((it) => it.id));
+    await next();
+    await sync();
+    expect([all(), await storedAll()]).toEqual([[], ["second"]]);
   });
 
   it("giving up a new file leaves nothing of it, here or after a crash", async () => {
@@ -206,6 +228,22 @@ describe("holding, releasing, giving up", () => {
     expect([await readFile(place, "utf8"), (await stat(place)).mode & 0o777]).toEqual(["01ab456789", 0o600]);
     await expect(assembled.outbox.export(item("/a").id, place)).rejects.toMatchObject({ code: "EEXIST" });
     await expect(assembled.outbox.export(99_999, join(stateDir, "x"))).rejects.toMatchObject({ code: "ENOENT" });
+  });
+
+  it("is copied out whole, or not at all, on a disk that takes little at a time or fails", async () => {
+    await save("a", "0123456789");
+    const place = join(stateDir, "exported");
+    await interceptDisk(async (call, _, real) => {
+      if (call === "sync") throw diskError("ENOSPC");
+      return real(call === "write" ? 4 : undefined);
+    });
+    await expect(assembled.outbox.export(item("/a").id, place)).rejects.toMatchObject({ code: "ENOSPC" });
+    await expect(stat(place)).rejects.toMatchObject({ code: "ENOENT" });
+    vi.restoreAllMocks();
+    await interceptDisk((call, _, real) => real(call === "write" ? 4 : undefined));
+    await assembled.outbox.export(item("/a").id, place);
+    vi.restoreAllMocks();
+    expect(await readFile(place, "utf8")).toBe("0123456789");
   });
 });
 

@@ -1,7 +1,9 @@
 /** The filesystem when operations of several programs overlap. */
+import { readdir, readlink } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import {
+  assembled,
   close,
   create,
   fs,
@@ -21,6 +23,8 @@ import {
   signal,
   spoolFiles,
   stale,
+  state,
+  stateDir,
   stored,
   useFileSystem,
   within,
@@ -95,6 +99,26 @@ describe("operations that overlap", () => {
     await Promise.allSettled([...closes, waiting, removing]);
     expect([first, second]).toEqual(["given up", "removed"]);
   });
+
+  it.each(["unlink", "rename"])(
+    "a file that is removed by %s while it is closed leaves nothing open or on the disk",
+    async (way) => {
+      await save("other", "x");
+      const { inode, fh } = await create("a", "content");
+      const seal = state.backlog.seal.bind(state.backlog);
+      vi.spyOn(state.backlog, "seal").mockImplementationOnce(async (...args) => {
+        await (way === "unlink" ? fs.unlink(1, "a", signal) : rename("other", "a"));
+        return seal(...args);
+      });
+      await close(fh);
+      const open = await Promise.all(
+        (await readdir("/proc/self/fd")).map((fd) => readlink(`/proc/self/fd/${fd}`, "utf8").catch(() => "")),
+      );
+      expect(open.filter((path) => path.includes(`${stateDir}/spool/`))).toEqual([]);
+      expect([await spoolFiles(), assembled.outbox.items()]).toEqual([[], []]);
+      expect(() => fs.inode(inode.ino)).toThrow();
+    },
+  );
 
   it("a reader of a file that is being written reads on after it was removed", async () => {
     await server.store.writeFile(id, "/a", "x".repeat(300_000));

@@ -1,5 +1,5 @@
 /** What the next mount makes of what a dead one promised: everything accepted, exactly, once; nothing that was removed. */
-import { readdir, readFile } from "node:fs/promises";
+import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it, vi } from "vitest";
 import { silentLogger } from "../../src/observe/log.ts";
@@ -59,6 +59,24 @@ describe("after a crash", () => {
     expect((await server.store.readFile(id, "/a")).equals(bytes)).toBe(true);
     expect([server.store.list(id, "/")[0]?.mtime, await spoolFiles()]).toEqual([1_000_000_000, []]);
   });
+
+  it.each(["nothing", "some", "all"])(
+    "100 recovered files are few requests, when %s of them had arrived",
+    async (what) => {
+      for (let i = 0; i < 100; i++) await save(`f${i}`, `content ${i}`);
+      if (what !== "nothing") {
+        const count = what === "some" ? 50 : 100;
+        for (let i = 0; i < count; i++) await server.store.writeFile(id, `/f${i}`, `content ${i}`);
+      }
+      await crash();
+      server.requests.reset();
+      await until(isIdle);
+      // One group for each second in which files were made.
+      expect(server.requests.count("upload")).toBeLessThan(what === "all" ? 1 : 10);
+      expect(server.requests.count()).toBeLessThan(25);
+      expect([names().length, await stored("/f7")]).toEqual([100, "content 7"]);
+    },
+  );
 
   it("a change of a part is stored over the version that it was made over", async () => {
     await server.store.writeFile(id, "/a", "0123456789");
@@ -231,6 +249,14 @@ describe("after a crash", () => {
     await until(isIdle);
     expect([names(), await storedAll()]).toEqual([[expect.stringMatching(RECOVERED)], ["content"]]);
   });
+});
+
+// SEMANTICS: "Only what belongs to a library that is gone, or of which no record is left, is kept as a file in the folder `recovered`
+// of the data directory."
+it("content of which no record is left is kept for the user", async () => {
+  await writeFile(join(stateDir, "spool/nobody-knows"), "precious");
+  await crash();
+  expect([await kept(), names(), await spoolFiles()]).toEqual([["precious"], [], []]);
 });
 
 describe("what belongs to a library that is not there any more", () => {

@@ -1,10 +1,10 @@
 /** What crosses fuse-native's addon: numbers of 32 bits, times in milliseconds, the options string, and the errors of loading it. */
 import { describe, expect, it } from "vitest";
 import { decodeTimes, encodeAttr, encodeStatfs, joinUint64 } from "../../src/fuse/libfuse/encode.ts";
-import { HandleTable } from "../../src/fuse/libfuse/handle-table.ts";
 import { libfuseOptions } from "../../src/fuse/libfuse/libfuse-options.ts";
 import { loadBinding } from "../../src/fuse/libfuse/native-binding.ts";
 import type { Attr, Statfs } from "../../src/fuse/transport.ts";
+import { HandleTable } from "../../src/util/handle-table.ts";
 
 const ATTR: Attr = {
   ino: 2 ** 40,
@@ -105,7 +105,7 @@ it("an offset or size beyond what a number holds exactly is EFBIG", () => {
 });
 
 it("handles are positive numbers of 31 bits and are not given out twice while in use", () => {
-  const table = new HandleTable<string>();
+  const table = new HandleTable<string>(2);
   const first = table.add("a");
   const second = table.add("b");
   expect(first).toBeGreaterThan(0);
@@ -113,6 +113,7 @@ it("handles are positive numbers of 31 bits and are not given out twice while in
   expect(table.take(first)).toBe("a");
   expect(() => table.get(first)).toThrow(expect.objectContaining({ code: "EBADF" }));
   expect(table.get(second)).toBe("b");
+  expect(table.add("c")).toBe(first);
 });
 
 describe("the options string", () => {

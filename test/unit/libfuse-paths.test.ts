@@ -3,11 +3,14 @@ import { describe, expect, it } from "vitest";
 import { PathOperations } from "../../src/fuse/libfuse/path-operations.ts";
 import type { EntryReply, OpContext } from "../../src/fuse/transport.ts";
 import { silentLogger } from "../../src/observe/log.ts";
+import { deferred, sleep } from "../../src/util/abort.ts";
+import { ErrnoError } from "../../src/util/errno.ts";
 import { MemoryOperations } from "../protocol/memory-operations.ts";
 
 const CTX: OpContext = { pid: 0, uid: 0, gid: 0, signal: new AbortController().signal };
 const HIDDEN = "/.fuse_hidden0000000200000001";
 const THREAD = {};
+const O_TRUNC = 0o1000;
 
 /** Keeps the kernel's side of the books: how often each inode was given out and not given back. */
 class CountedOperations extends MemoryOperations {
@@ -57,9 +60,9 @@ class CountedOperations extends MemoryOperations {
   }
 }
 
-function setUp() {
+function setUp(signal = CTX.signal) {
   const memory = new CountedOperations();
-  const paths = new PathOperations(memory, CTX, silentLogger());
+  const paths = new PathOperations(memory, { ...CTX, signal }, silentLogger());
   const write = async (path: string, text: string) => {
     const id = await paths.create(path, 0o644);
     await paths.fgetattr(id);
@@ -160,6 +163,20 @@ describe("an open file", () => {
     expect((await paths.getattr("/f")).size).toBe(6);
   });
 
+  it("that somebody else removed is shown at its path, and not opened or made there until it is closed", async () => {
+    const { memory, paths, write, heldAfterEnd } = setUp();
+    await write("/f", "old");
+    const id = await paths.open("/f", 0);
+    await memory.unlink(CTX, 1, "f");
+    expect((await paths.getattr("/f")).size).toBe(3);
+    expect(await codeOf(paths.open("/f", 0))).toBe("ESTALE");
+    expect(await codeOf(paths.create("/f", 0o644))).toBe("ESTALE");
+    await paths.release(id);
+    expect(await codeOf(paths.getattr("/f"))).toBe("ESTALE");
+    await paths.release(await paths.create("/f", 0o644));
+    expect(await heldAfterEnd()).toEqual([]);
+  });
+
   it("that is being closed is waited for by who opens what replaced it", async () => {
     const { memory, paths, write, read } = setUp();
     await write("/f", "old");
@@ -172,6 +189,20 @@ describe("an open file", () => {
     expect(await opened).toBe("ESTALE");
     await paths.getattr("/f");
     expect(await read(await paths.open("/f", 0))).toBe("theirs");
+  });
+
+  it("that is being closed is not waited for once the session ends", async () => {
+    const end = new AbortController();
+    const { memory, paths, write } = setUp(end.signal);
+    await write("/f", "old");
+    const id = await paths.open("/f", 0);
+    await memory.rename(CTX, 1, "f", 1, "elsewhere");
+    memory.poke("f", "theirs");
+    await paths.flush(id);
+    const opened = codeOf(paths.open("/f", 0));
+    end.abort(new ErrnoError("ENOTCONN"));
+    expect(await Promise.race([opened, sleep(500)])).toBe("ENOTCONN");
+    await paths.release(id);
   });
 
   it("keeps its meaning when a directory above it is renamed", async () => {
@@ -210,6 +241,14 @@ describe("an open file", () => {
 });
 
 describe("getattr", () => {
+  it("keeps the number of an inode whose attributes were asked for while it was open, too", async () => {
+    const { memory, paths, write, heldAfterEnd } = setUp();
+    await write("/f", "x");
+    const { ino } = await paths.getattr("/f");
+    expect(memory.held).toEqual([ino]);
+    expect(await heldAfterEnd()).toEqual([]);
+  });
+
   it("of what is no more is ESTALE once, so that the kernel forgets the name, then ENOENT", async () => {
     const { memory, paths, write, heldAfterEnd } = setUp();
     await write("/f", "x");
@@ -257,6 +296,48 @@ describe("open", () => {
     await paths.getattr("/f");
     expect(await read(await paths.open("/f", 0))).toBe("theirs");
     expect(await heldAfterEnd()).toHaveLength(1);
+  });
+
+  it("of a file that is no more is ESTALE once, so that the kernel forgets the name and makes a new one", async () => {
+    const { memory, paths, write, heldAfterEnd } = setUp();
+    await write("/f", "x");
+    await paths.getattr("/f");
+    await memory.unlink(CTX, 1, "f");
+    expect(await codeOf(paths.open("/f", 0))).toBe("ESTALE");
+    expect(await codeOf(paths.getattr("/f"))).toBe("ENOENT");
+    expect(await heldAfterEnd()).toEqual([]);
+  });
+
+  it("truncates nothing when it is refused because another version is being opened here", async () => {
+    const { memory, paths, write, heldAfterEnd } = setUp();
+    await write("/f", "old");
+    const { ino } = await paths.getattr("/f");
+    const [waits, gate] = [deferred<void>(), deferred<void>()];
+    const open = memory.open.bind(memory);
+    memory.open = async (ctx, opened, flags) => {
+      waits.resolve();
+      if (opened === ino) await gate.promise;
+      return open(ctx, opened, flags);
+    };
+    const first = paths.open("/f", 0);
+    await waits.promise;
+    await memory.rename(CTX, 1, "f", 1, "elsewhere");
+    const theirs = memory.poke("f", "theirs");
+    await paths.getattr("/f");
+    expect(await Promise.race([codeOf(paths.open("/f", O_TRUNC)), sleep(500)])).toBe("ESTALE");
+    expect(memory.nodes.get(theirs)!.data.toString()).toBe("theirs");
+    gate.resolve();
+    await paths.release(await first);
+    expect(await heldAfterEnd()).toEqual([]);
+  });
+
+  it("that the filesystem refuses leaves nothing open", async () => {
+    const { memory, paths, write, heldAfterEnd } = setUp();
+    await write("/f", "x");
+    memory.open = async () => Promise.reject(new ErrnoError("EACCES"));
+    expect(await codeOf(paths.open("/f", 0))).toBe("EACCES");
+    expect(await codeOf(paths.unlink("/f"))).toBe("ok");
+    expect(await heldAfterEnd()).toEqual([]);
   });
 
   it("of a path looked up long before thousands of others costs another look, and works then", async () => {

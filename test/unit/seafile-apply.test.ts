@@ -367,7 +367,10 @@ describe("put over a version", () => {
     });
     const result = await one(library, put('/d/q"x.txt', "new", idOf("b")));
     expect(result).toMatchObject({ ok: true, entry: { name: 'q"x.txt', id: idOf("c"), size: 3, mtime: NOW } });
-    expect(multipartOf(server.hits[2]!).fields["target_file"]).toBe('/d/q"x.txt');
+    expect(multipartOf(server.hits[2]!).fields).toEqual({
+      target_file: '/d/q"x.txt',
+      last_modify: "2001-09-09T01:46:40+00:00",
+    });
   });
 
   it("is a conflict when another version is there", async () => {

@@ -311,6 +311,7 @@ describe("a big file", () => {
     const removed: (string | null)[] = [];
     const upload = `/upload-api/${LINK_ID}`;
     const seen: { range: string | undefined; replace: string | undefined; size: number }[] = [];
+    const times = new Set<string | undefined>();
     const server = await startServer((hit, response) => {
       const api = `/api2/repos/${LIBRARY}`;
       if (hit.path === "/api2/server-info/") return json(response, { version: "11.0.13" });
@@ -326,6 +327,7 @@ describe("a big file", () => {
       }
       const { fields, file } = multipartOf(hit);
       seen.push({ range: hit.headers["content-range"], replace: fields["replace"], size: file.length });
+      times.add(fields["last_modify"]);
       const name = fields["replace"] === "1" ? "f" : "f (1)";
       json(response, [{ name, id: idOf("a"), size: file.length }]);
     });
@@ -336,6 +338,8 @@ describe("a big file", () => {
       { range: `bytes 0-${CHUNK - 1}/${SIZE}`, replace: "0", size: CHUNK },
       { range: undefined, replace: "1", size: SIZE },
     ]);
+    // The time goes with every part.
+    expect([...times]).toEqual(["2001-09-09T01:46:40+00:00"]);
     expect(removed).toEqual(["/f (1)"]);
     await account.close();
     await server.close();

@@ -149,6 +149,30 @@ describe.each(FLAVOURS)("file server $flavour, version $compat", (options) => {
 });
 
 describe("a group of puts", () => {
+  it("of earlier attempts of unknown outcome is settled by one listing, and nothing is stored twice", async () => {
+    stage = await openStage({});
+    const base = await stage.write("/d/8", "base 8");
+    const first = await fileIdOf(contentOf("first"));
+    for (const n of [0, 1]) await stage.write(`/d/${n}`, `text ${n}`);
+    for (const n of [2, 3, 9]) await stage.write(`/d/${n}`, "first");
+    for (const n of [4, 5]) await stage.write(`/d/${n}`, "somebody's");
+    await stage.write("/d/5 (1)", "text 5");
+    const puts = numbers(8).map((n) => ({ ...put(`/d/${n}`, `text ${n}`), attempted: first }));
+    puts.push(
+      { ...put("/d/8", "text 8", base), attempted: first },
+      { ...put("/d/9", "text 9", base), attempted: first },
+    );
+    const results = await stage.library.apply(puts);
+    expect(stage.requests()).toEqual(["dir", "upload-link", "upload", "upload"]);
+    expect(results.map((result) => (result.ok ? result.entry!.name : ""))).toEqual(
+      numbers(10).map((n) => (n === 4 || n === 5 ? `${n} (1)` : `${n}`)),
+    );
+    for (const n of numbers(10)) {
+      expect(await stage.text(n === 4 || n === 5 ? `/d/${n} (1)` : `/d/${n}`)).toBe(`text ${n}`);
+    }
+    expect(stage.paths()).toHaveLength(1 + 10 + 2);
+  });
+
   it("holds no more files and bytes than allowed, and no large file", async () => {
     stage = await openStage({}, { limits: { groupFiles: 4, groupBytes: 1000, groupedFileMax: 600 } });
     const sizes = [1, 1, 1, 1, 1, 1, 500, 501, 601, 1, 1];

@@ -13,7 +13,7 @@ import type { DirtyFile } from "../../src/writeback/dirty-file.ts";
 import { Journal } from "../../src/writeback/journal.ts";
 import type { Pending, PendingContent } from "../../src/writeback/records.ts";
 import { replay } from "../../src/writeback/recovery.ts";
-import { Spool } from "../../src/writeback/spool.ts";
+import { Spool, type SpoolFile } from "../../src/writeback/spool.ts";
 
 export const LIBRARY = "00000000-0000-4000-8000-000000000001" as LibraryId;
 
@@ -25,22 +25,20 @@ export let journal: Journal;
 export let spool: Spool;
 export let backlog: Backlog;
 export let pending: Pending;
+/** Every file of the spool that a test uses. */
+const files: SpoolFile[] = [];
 
 export function useWriteback(): void {
   beforeEach(async () => {
     folder = await mkdtemp(join(tmpdir(), "seamount-unit-"));
     await open();
   });
-  afterEach(async () => {
-    await backlog.close();
-    await rm(folder, { recursive: true, force: true });
-  });
+  afterEach(end);
 }
 
 /** A fresh state folder within one test. */
 export async function renew(): Promise<void> {
-  await backlog.close();
-  await rm(folder, { recursive: true, force: true });
+  await end();
   folder = await mkdtemp(join(tmpdir(), "seamount-unit-"));
   await open();
 }
@@ -48,21 +46,37 @@ export async function renew(): Promise<void> {
 /** What the next process finds after this one was killed. */
 export async function reopen(): Promise<Pending> {
   await backlog.close();
+  for (const file of files) file.rest();
   await open();
   return pending;
+}
+
+async function end(): Promise<void> {
+  await backlog.close();
+  // Else the garbage collector closes them, and complains.
+  for (const file of files.splice(0)) await file.remove();
+  await rm(folder, { recursive: true, force: true });
 }
 
 async function open(): Promise<void> {
   const opened = await Journal.open(folder, silentLogger());
   journal = opened.journal;
   spool = await Spool.open(join(folder, "spool"));
+  const known = (file: SpoolFile) => {
+    files.push(file);
+    return file;
+  };
+  const [create, existing] = [spool.create.bind(spool), spool.existing.bind(spool)];
+  Object.assign(spool, { create: () => known(create()), existing: (name: string) => known(existing(name)) });
   pending = replay(opened.records);
   backlog = new Backlog(journal, spool, pending, silentLogger());
 }
 
 /** Until told otherwise every end of something shortens the journal. */
 export function compactAlways(isOn = true): void {
-  if (isOn) Object.defineProperty(journal, "size", { configurable: true, get: () => Number.MAX_SAFE_INTEGER });
+  let size = 2 ** 20;
+  // Longer each time that somebody looks.
+  if (isOn) Object.defineProperty(journal, "size", { configurable: true, get: () => (size *= 3) });
   else Reflect.deleteProperty(journal, "size");
 }
 

@@ -5,6 +5,7 @@
  * Called by kernel-session.ts, which turns what is thrown here into the errno of the reply.
  */
 import { ErrnoError } from "../../util/errno.ts";
+import { asksForLength, namesValue } from "../system/xattr-room.ts";
 import type { OpContext, Operations } from "../transport.ts";
 import { RENAME_NOREPLACE, S_IFMT, S_IFREG } from "./abi.ts";
 import type { DirReader } from "./dir-reader.ts";
@@ -82,10 +83,7 @@ const HANDLERS: { readonly [O in Answered["op"]]: Handler<RequestOf<O>> } = {
   statfs: async (ops, ctx, ino) => ({ kind: "statfs", statfs: await ops.statfs(ctx, ino) }),
   access: async (ops, ctx, ino, r) => done(ops.access(ctx, ino, r.mask)),
   getxattr: async (ops, ctx, ino, r) => xattrReply(await ops.getxattr(ctx, ino, r.name), r.size),
-  listxattr: async (ops, ctx, ino, r) => {
-    const names = await ops.listxattr(ctx, ino);
-    return xattrReply(Buffer.from(names.map((name) => `${name}\0`).join("")), r.size);
-  },
+  listxattr: async (ops, ctx, ino, r) => xattrReply(namesValue(await ops.listxattr(ctx, ino)), r.size),
   setxattr: async (ops, ctx, ino, r) => done(ops.setxattr(ctx, ino, r.name, r.value, r.flags)),
   removexattr: async (ops, ctx, ino, r) => done(ops.removexattr(ctx, ino, r.name)),
   ioctl: async () => ({ kind: "error", errno: new ErrnoError("ENOTTY").errno }),
@@ -107,11 +105,8 @@ async function lookup(ops: Operations, ctx: OpContext, ino: number, r: RequestOf
   }
 }
 
-/** getxattr(2), listxattr(2): size 0 asks how long the value is; a size too small is ERANGE. */
 function xattrReply(value: Uint8Array, size: number): Reply {
-  if (size === 0) return { kind: "xattr-size", size: value.length };
-  if (value.length > size) throw new ErrnoError("ERANGE");
-  return { kind: "data", slices: [value] };
+  return asksForLength(value, size) ? { kind: "xattr-size", size: value.length } : { kind: "data", slices: [value] };
 }
 
 /** Offsets are JavaScript numbers: what would be rounded is beyond any file seamount can hold. */

@@ -6,7 +6,7 @@
  */
 import type { Logger } from "../../observe/log.ts";
 import { type Deferred, deferred } from "../../util/abort.ts";
-import { ErrnoError, errnoOf } from "../../util/errno.ts";
+import { ErrnoError, errnoOf, errnoOfFailure } from "../../util/errno.ts";
 import type { KernelCache, Operations } from "../transport.ts";
 import { OPCODE, opcodeName } from "./abi.ts";
 import { BufferPool } from "./buffer-pool.ts";
@@ -207,10 +207,8 @@ export class KernelSession {
   }
 
   #failure(error: unknown, header: RequestHeader, abortReason?: Error): Reply {
-    if (error instanceof ErrnoError) return { kind: "error", errno: error.errno };
-    if (abortReason instanceof ErrnoError && error instanceof Error && error.name === "AbortError") {
-      return { kind: "error", errno: abortReason.errno };
-    }
+    const errno = errnoOfFailure(error, abortReason);
+    if (errno !== undefined) return { kind: "error", errno };
     const what = error instanceof ProtocolError ? "a malformed request" : "an operation failed unexpectedly";
     this.#log.warn({ err: error, opcode: opcodeName(header.opcode) }, `${what}; answered EIO`);
     return { kind: "error", errno: errnoOf("EIO") };

@@ -4,15 +4,14 @@
  * (it would wait for itself). Called by mount.ts through the Transport type.
  */
 import { endianness } from "node:os";
+import { abortSession } from "../system/abort-session.ts";
 import { abortConnection } from "../system/connection.ts";
 import { MountError } from "../system/mount-error.ts";
 import { mountAt } from "../system/mountinfo.ts";
 import { prepareMountpoint } from "../system/mountpoint.ts";
 import { unmountPath, unmountSession } from "../system/unmount-path.ts";
 import type { Session, Transport } from "../transport.ts";
-import { INIT_FLAG } from "./abi.ts";
 import { DeviceChannel } from "./channel.ts";
-import { KERNEL_CAPABILITIES } from "./kernel-capabilities.ts";
 import { KernelSession } from "./kernel-session.ts";
 import { mountFuse } from "./mount-helper.ts";
 import { exitAtOnce } from "./receive-fd.ts";
@@ -30,29 +29,15 @@ export const kernelTransport: Transport = async (operations, options) => {
   const session = new KernelSession({ operations, channel, log: options.log });
   const device = (await mountAt(mountpoint))?.device;
   endWithProcess(session, device);
-  const init = await session.ready.catch(async (cause: unknown) => {
+  await session.ready.catch(async (cause: unknown) => {
     await unmountPath(mountpoint, { lazy: true }).catch(() => {});
     throw new MountError("refused", `Mounting at ${mountpoint} failed: ${String(cause)}`, { cause });
   });
   return {
-    capabilities: {
-      ...KERNEL_CAPABILITIES,
-      maxWrite: init.maxWrite,
-      readdirplus: (init.flags & INIT_FLAG.DO_READDIRPLUS) !== 0,
-    },
     kernelCache: session.kernelCache,
     closed: session.closed,
     unmount: ({ lazy = false } = {}) => unmountSession(mountpoint, device, lazy, options.log),
-    abort: () => {
-      if (session.ended) return;
-      session.stop();
-      if (!breakConnection(device)) {
-        options.log.warn("the connection cannot be aborted (no fusectl); it ends when the last file on it is closed");
-      }
-      unmountSession(mountpoint, device, true, options.log).catch((error: unknown) => {
-        options.log.warn({ err: error }, "unmounting after an abort failed");
-      });
-    },
+    abort: () => abortSession(session, mountpoint, device, options.log),
   } satisfies Session;
 };
 
@@ -62,14 +47,10 @@ export const kernelTransport: Transport = async (operations, options) => {
  */
 function endWithProcess(session: KernelSession, device: string | undefined): void {
   const onExit = (status: number) => {
-    if (breakConnection(device)) return;
+    if (abortConnection(device)) return;
     exitAtOnce(status);
     process.kill(process.pid, "SIGKILL");
   };
   process.once("exit", onExit);
   void session.closed.then(() => process.off("exit", onExit));
-}
-
-function breakConnection(device: string | undefined): boolean {
-  return device !== undefined && abortConnection(device);
 }

@@ -6,6 +6,7 @@
 import { close, open } from "node:fs";
 import { promisify } from "node:util";
 import { MountError } from "../system/mount-error.ts";
+import { DEVICE_CLOSED, DEVICE_MISSING, escapeOption, mountFlags, SUBTYPE } from "../system/mount-options.ts";
 import { SEAMOUNT_TYPE } from "../system/mountinfo.ts";
 import { type HelperResult, runHelper } from "../system/run-helper.ts";
 import { helperMissing, isRoot, messageOf, runFusermount, unmountPath } from "../system/unmount-path.ts";
@@ -15,7 +16,9 @@ import { openFdSocket } from "./receive-fd.ts";
 
 export type MountOptions = Omit<TransportOptions, "log">;
 
-const SUBTYPE = SEAMOUNT_TYPE.slice("fuse.".length);
+/** Unless the caller's own options, which follow, say otherwise. */
+const DEFAULTS = ["nosuid", "nodev"];
+
 /** Mounts at `options.mountpoint` and returns the open /dev/fuse. The kernel sends requests from then on. Throws MountError. */
 export function mountFuse(options: MountOptions): Promise<number> {
   return isRoot() ? mountAsRoot(options) : mountAsUser(options);
@@ -23,15 +26,14 @@ export function mountFuse(options: MountOptions): Promise<number> {
 
 async function mountAsRoot(options: MountOptions): Promise<number> {
   const fd = await promisify(open)("/dev/fuse", "r+").catch((cause: unknown) => {
-    const message =
-      "/dev/fuse cannot be opened. Load the kernel module (modprobe fuse) or give the container the device.";
-    throw new MountError("fuse-missing", message, { cause });
+    throw new MountError("fuse-missing", DEVICE_MISSING, { cause });
   });
   const data = [
     "fd=3",
     `rootmode=${S_IFDIR.toString(8)}`,
     `user_id=${process.geteuid!()}`,
     `group_id=${process.getegid!()}`,
+    ...DEFAULTS,
     ...mountFlags(options),
   ];
   try {
@@ -49,7 +51,7 @@ async function mountAsRoot(options: MountOptions): Promise<number> {
 async function mountAsUser(options: MountOptions): Promise<number> {
   const socket = await openFdSocket();
   try {
-    const data = [...mountFlags(options), `subtype=${SUBTYPE}`, `fsname=${escapeOption(options.fsname)}`];
+    const data = [...DEFAULTS, ...mountFlags(options), `subtype=${SUBTYPE}`, `fsname=${escapeOption(options.fsname)}`];
     const args = ["-o", data.join(","), "--", options.mountpoint];
     const result = await runFusermount(args, { fd3: socket.childFd, env: { _FUSE_COMMFD: "3" } });
     if (result === undefined) throw helperMissing("fusermount3");
@@ -63,30 +65,10 @@ async function mountAsUser(options: MountOptions): Promise<number> {
   }
 }
 
-/** What the caller asked for in the words of mount(8); later options override earlier ones. */
-function mountFlags(options: MountOptions): readonly string[] {
-  return [
-    "nosuid",
-    "nodev",
-    ...(options.readOnly ? ["ro"] : []),
-    ...(options.defaultPermissions ? ["default_permissions"] : []),
-    ...(options.allowOther ? ["allow_other"] : []),
-    ...options.extraOptions,
-  ];
-}
-
-/** In fusermount3's options a comma ends an option and a backslash takes the next character as it is. */
-export function escapeOption(text: string): string {
-  return text.replace(/[\\,]/g, "\\$&");
-}
-
 function mountFailed(mountpoint: string, result: HelperResult): MountError {
   const message = `Mounting at ${mountpoint} failed: ${messageOf(result)}`;
   if (/\/dev\/fuse: (Permission|Operation)/.test(result.stderr)) {
-    return new MountError(
-      "permission",
-      `${message}. /dev/fuse must be readable and writable for you (chmod 0666 /dev/fuse).`,
-    );
+    return new MountError("permission", `${message}. ${DEVICE_CLOSED}`);
   }
   if (/\/dev\/fuse|device not found/.test(result.stderr)) return new MountError("fuse-missing", message);
   return new MountError(/permission|allowed|permitted/i.test(result.stderr) ? "permission" : "refused", message);

@@ -3,10 +3,10 @@
  * Invariant: each gives exactly the payload that its signal needs, with a failure as well; a buffer of the kernel's is touched only
  * before the answer. Called by libfuse-session.ts. Source of arguments and payloads: fuse-native 2.2.6, fuse-native.c.
  */
-import { ErrnoError } from "../../util/errno.ts";
+import { asksForLength, namesValue } from "../system/xattr-room.ts";
 import type { Attr } from "../transport.ts";
 import { DIRENT_STAT, decodeTimes, encodeAttr, encodeStatfs, joinUint64, NO_STAT, NO_STATFS } from "./encode.ts";
-import type { CallbackName, ThreadLocals } from "./native-binding.ts";
+import type { ThreadLocals } from "./native-binding.ts";
 import type { PathOperations } from "./path-operations.ts";
 
 /** uid_t and gid_t that mean "unchanged" to chown(2). */
@@ -18,22 +18,18 @@ export interface Answer {
   readonly payload: readonly unknown[];
 }
 
-export interface Callback<A extends readonly never[] = readonly never[]> {
+export interface Callback<A extends readonly unknown[] = readonly never[]> {
   readonly run: (ops: PathOperations, thread: ThreadLocals, ...args: A) => Promise<Answer>;
   /** What the signal needs beside a negative errno. */
   readonly failed: (...args: A) => readonly unknown[];
 }
 
 type Run<A extends readonly unknown[], T> = (ops: PathOperations, ...args: A) => Promise<T>;
-type Entry<A extends readonly unknown[]> = {
-  readonly run: (ops: PathOperations, thread: ThreadLocals, ...args: A) => Promise<Answer>;
-  readonly failed: (...args: A) => readonly unknown[];
-};
 
 const DONE: Answer = { result: 0, payload: [] };
 
 /** Answers 0. */
-function plain<A extends readonly unknown[]>(run: Run<A, void>): Entry<A> {
+function plain<A extends readonly unknown[]>(run: Run<A, void>): Callback<A> {
   return {
     run: async (ops, _thread, ...args) => {
       await run(ops, ...args);
@@ -44,7 +40,7 @@ function plain<A extends readonly unknown[]>(run: Run<A, void>): Entry<A> {
 }
 
 /** Answers 0, and the attributes. */
-function stat<A extends readonly unknown[]>(run: Run<A, Attr>): Entry<A> {
+function stat<A extends readonly unknown[]>(run: Run<A, Attr>): Callback<A> {
   return {
     run: async (ops, _thread, ...args) => ({ result: 0, payload: [encodeAttr(await run(ops, ...args))] }),
     failed: () => [NO_STAT],
@@ -52,7 +48,7 @@ function stat<A extends readonly unknown[]>(run: Run<A, Attr>): Entry<A> {
 }
 
 /** Answers 0, and the number of a handle. */
-function handle<A extends readonly unknown[]>(run: Run<A, number>): Entry<A> {
+function handle<A extends readonly unknown[]>(run: Run<A, number>): Callback<A> {
   return {
     run: async (ops, _thread, ...args) => ({ result: 0, payload: [await run(ops, ...args)] }),
     failed: () => [0],
@@ -64,7 +60,7 @@ function counted<A extends readonly unknown[]>(
   index: number,
   run: Run<A, number>,
   payloadOf: (buffer: ArrayBufferLike) => readonly unknown[] = (buffer) => [buffer],
-): Entry<A> {
+): Callback<A> {
   const payload = (args: A) => payloadOf((args[index] as Buffer).buffer);
   return {
     run: async (ops, _thread, ...args) => ({ result: await run(ops, ...args), payload: payload(args) }),
@@ -73,16 +69,17 @@ function counted<A extends readonly unknown[]>(
 }
 
 /** As `counted`; the signals of read and write have a number before the buffer that they do not look at. */
-function transferred<A extends readonly unknown[]>(run: Run<A, number>): Entry<A> {
+function transferred<A extends readonly unknown[]>(run: Run<A, number>): Callback<A> {
   return counted(2, run, (buffer) => [0, buffer]);
 }
 
-export const CALLBACK_TABLE: { readonly [N in CallbackName]: Callback } = {
+/** By the names of struct fuse_operations (libfuse 2.9, fuse.h); what is not here is not registered. */
+export const CALLBACK_TABLE = {
   access: plain((ops, path: string, mask: number) => ops.access(path, mask)),
   statfs: {
     run: async (ops, _thread, path: string) => ({ result: 0, payload: [encodeStatfs(await ops.statfs(path))] }),
     failed: () => [NO_STATFS],
-  } satisfies Entry<[path: string]>,
+  } satisfies Callback<[path: string]>,
   getattr: stat((ops, path: string) => ops.getattr(path)),
   fgetattr: stat((ops, _path: string, id: number) => ops.fgetattr(id)),
   flush: plain((ops, _path: string, id: number) => ops.flush(id)),
@@ -93,7 +90,7 @@ export const CALLBACK_TABLE: { readonly [N in CallbackName]: Callback } = {
       return { result: 0, payload: [entries.map(({ name }) => name), entries.map(({ kind }) => DIRENT_STAT[kind])] };
     },
     failed: () => [[], []],
-  } satisfies Entry<[path: string]>,
+  } satisfies Callback<[path: string]>,
   truncate: plain((ops, path: string, low: number, high: number) => ops.setattr(path, { size: joinUint64(low, high) })),
   ftruncate: plain((ops, _path: string, id: number, low: number, high: number) =>
     ops.ftruncate(id, joinUint64(low, high)),
@@ -104,7 +101,7 @@ export const CALLBACK_TABLE: { readonly [N in CallbackName]: Callback } = {
       return DONE;
     },
     failed: () => [],
-  } satisfies Entry<[path: string, atimeLow: number, atimeHigh: number]>,
+  } satisfies Callback<[path: string, atimeLow: number, atimeHigh: number]>,
   chown: plain((ops, path: string, uid: number, gid: number) =>
     ops.setattr(path, { ...(uid === UNCHANGED ? {} : { uid }), ...(gid === UNCHANGED ? {} : { gid }) }),
   ),
@@ -118,7 +115,7 @@ export const CALLBACK_TABLE: { readonly [N in CallbackName]: Callback } = {
     fill(buffer, await ops.getxattr(path, name)),
   ),
   listxattr: counted(1, async (ops, path: string, buffer: Buffer) =>
-    fill(buffer, Buffer.from((await ops.listxattr(path)).map((name) => `${name}\0`).join(""))),
+    fill(buffer, namesValue(await ops.listxattr(path))),
   ),
   removexattr: plain((ops, path: string, name: string) => ops.removexattr(path, name)),
   open: handle((ops, path: string, flags: number) => ops.open(path, flags)),
@@ -144,17 +141,17 @@ export const CALLBACK_TABLE: { readonly [N in CallbackName]: Callback } = {
       return DONE;
     },
     failed: () => [],
-  } satisfies Entry<[from: string, to: string]>,
+  } satisfies Callback<[from: string, to: string]>,
   link: plain((ops, path: string, newPath: string) => ops.link(path, newPath)),
   symlink: plain((ops, target: string, path: string) => ops.symlink(target, path)),
   mkdir: plain((ops, path: string, mode: number) => ops.mkdir(path, mode)),
   rmdir: plain((ops, path: string) => ops.rmdir(path)),
-};
+} satisfies Readonly<Record<string, Callback>>;
 
-/** getxattr(2), listxattr(2): an empty buffer asks how long the value is; a buffer too small is ERANGE. */
+export type CallbackName = keyof typeof CALLBACK_TABLE;
+
+/** How long the value is; it is in the buffer then, unless that is empty. Throws ERANGE. */
 function fill(buffer: Buffer, value: Uint8Array): number {
-  if (buffer.length === 0) return value.length;
-  if (value.length > buffer.length) throw new ErrnoError("ERANGE");
-  buffer.set(value);
+  if (!asksForLength(value, buffer.length)) buffer.set(value);
   return value.length;
 }

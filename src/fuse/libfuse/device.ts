@@ -1,7 +1,7 @@
 /**
  * Notices the end of a libfuse session. Neither libfuse nor the addon says when its thread ends, but the last thing that it does with
- * the mount is to close /dev/fuse. Invariant: a descriptor that was opened again by somebody else is not taken for ours.
- * Called by libfuse-session.ts. Source: fuse-native 2.2.6, fuse-native.c (start_fuse_thread); proc(5).
+ * the mount is to close /dev/fuse. Invariant: a descriptor that was opened again by another libfuse session is not
+ * taken for ours. Called by libfuse-session.ts. Source: fuse-native 2.2.6, fuse-native.c (start_fuse_thread); proc(5).
  */
 import { readdirSync, readlinkSync } from "node:fs";
 

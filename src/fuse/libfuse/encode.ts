@@ -1,7 +1,7 @@
 /**
  * Attributes, file system sizes and times in the arrays of 32-bit numbers that the addon takes, and the times it gives.
  * Invariant: what does not fit is scaled or clamped to the nearest value that is true, never wrapped.
- * Called by path-operations.ts. Source: fuse-native 2.2.6, fuse-native.c (populate_stat, populate_statvfs, fuse_thread_locals_t).
+ * Called by callbacks.ts. Source: fuse-native 2.2.6, fuse-native.c (populate_stat, populate_statvfs, fuse_thread_locals_t).
  */
 import { ErrnoError } from "../../util/errno.ts";
 import { fromMillis } from "../../util/timespec.ts";

@@ -5,13 +5,10 @@
 import type { TransportCapabilities } from "../transport.ts";
 
 export const LIBFUSE_CAPABILITIES: TransportCapabilities = {
-  maxWrite: 128 * 1024,
-  readdirplus: false,
   invalidation: false,
   nanosecondTimes: false,
   singleTimes: false,
   interrupts: false,
-  callers: false,
   renameNoReplace: false,
   fallocate: false,
   mknodErrors: false,

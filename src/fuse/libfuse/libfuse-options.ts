@@ -4,7 +4,7 @@
  * Called by libfuse-transport.ts.
  */
 import { MountError } from "../system/mount-error.ts";
-import { SEAMOUNT_TYPE } from "../system/mountinfo.ts";
+import { escapeOption, type MountFlags, mountFlags, SUBTYPE } from "../system/mount-options.ts";
 import type { TransportOptions } from "../transport.ts";
 import { MOST_STRING_BYTES } from "./native-binding.ts";
 
@@ -14,10 +14,7 @@ export interface Lifetimes {
   readonly negativeTtlMs: number;
 }
 
-type Wanted = Pick<
-  TransportOptions,
-  "fsname" | "readOnly" | "allowOther" | "defaultPermissions" | "extraOptions" | "mountpoint"
->;
+type Wanted = MountFlags & Pick<TransportOptions, "fsname" | "mountpoint">;
 
 /** "-oA,B,C" as fuse_mount and fuse_new take it. Throws MountError when the mount point is too long for the addon. */
 export function libfuseOptions(options: Wanted, lifetimes: Lifetimes): string {
@@ -26,7 +23,7 @@ export function libfuseOptions(options: Wanted, lifetimes: Lifetimes): string {
   }
   const seconds = lifetimes.ttlMs / 1000;
   const words = [
-    `subtype=${SEAMOUNT_TYPE.slice("fuse.".length)}`,
+    `subtype=${SUBTYPE}`,
     // Without it every write is of 4 KiB.
     "big_writes",
     // Else O_TRUNC arrives as a truncate by path, which stores an empty version first.
@@ -36,21 +33,18 @@ export function libfuseOptions(options: Wanted, lifetimes: Lifetimes): string {
     `entry_timeout=${seconds}`,
     `attr_timeout=${seconds}`,
     `negative_timeout=${lifetimes.negativeTtlMs / 1000}`,
-    ...(options.readOnly ? ["ro"] : []),
-    ...(options.allowOther ? ["allow_other"] : []),
-    ...(options.defaultPermissions ? ["default_permissions"] : []),
-    ...options.extraOptions,
+    ...mountFlags(options),
   ].join(",");
   const room = MOST_STRING_BYTES - Buffer.byteLength(`-o${words},fsname=`);
   return `-o${words},fsname=${escapedWithin(options.fsname, room)}`;
 }
 
-/** A comma ends an option and a backslash takes the next character as it is. Cut, at a character, to `bytes`. */
+/** Escaped and cut, at a character, to `bytes`. */
 function escapedWithin(text: string, bytes: number): string {
   let escaped = "";
   let used = 0;
   for (const character of text) {
-    const piece = character === "," || character === "\\" ? `\\${character}` : character;
+    const piece = escapeOption(character);
     used += Buffer.byteLength(piece);
     if (used > bytes) break;
     escaped += piece;

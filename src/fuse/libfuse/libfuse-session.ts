@@ -6,13 +6,11 @@
 import { setMaxListeners } from "node:events";
 import type { Logger } from "../../observe/log.ts";
 import { type Deferred, deferred } from "../../util/abort.ts";
-import { ErrnoError, errnoOf } from "../../util/errno.ts";
+import { ErrnoError, errnoOf, errnoOfFailure } from "../../util/errno.ts";
 import type { OpContext, Operations } from "../transport.ts";
-import { type Answer, CALLBACK_TABLE, type Callback } from "./callbacks.ts";
-import { deviceClosed, mountAndFindDevice } from "./device.ts";
+import { type Answer, CALLBACK_TABLE, type Callback, type CallbackName } from "./callbacks.ts";
+import { type Device, deviceClosed, mountAndFindDevice } from "./device.ts";
 import {
-  CALLBACKS,
-  type CallbackName,
   type NativeBinding,
   type NativeHandler,
   OP_COUNT,
@@ -26,7 +24,20 @@ export interface LibfuseSessionOptions {
   readonly operations: Operations;
   readonly binding: NativeBinding;
   readonly log: Logger;
+  /** device.ts, unless a test stands in for it. */
+  readonly devices?: Devices;
 }
+
+export interface Devices {
+  readonly mountAndFindDevice: (mount: () => void) => Device;
+  readonly deviceClosed: (device: Device) => Promise<void>;
+}
+
+/**
+ * The addon's memory of every session, for ever: it holds an event handle that the addon never closes, and libfuse's thread reads it after
+ * it has closed /dev/fuse, while the addon references the handlers and their context, but not this.
+ */
+const memories: Buffer[] = [];
 
 export class LibfuseSession {
   /** Resolves when the kernel has accepted the mount. */
@@ -36,6 +47,7 @@ export class LibfuseSession {
   readonly #operations: Operations;
   readonly #binding: NativeBinding;
   readonly #log: Logger;
+  readonly #devices: Devices;
   readonly #paths: PathOperations;
   readonly #abort = new AbortController();
   readonly #running = new Set<Promise<void>>();
@@ -47,6 +59,7 @@ export class LibfuseSession {
     this.#operations = options.operations;
     this.#binding = options.binding;
     this.#log = options.log;
+    this.#devices = options.devices ?? { mountAndFindDevice, deviceClosed };
     setMaxListeners(0, this.#abort.signal);
     this.#paths = new PathOperations(options.operations, this.#context(), options.log);
     this.ready = this.#init.promise;
@@ -62,10 +75,11 @@ export class LibfuseSession {
   /** Mounts; requests may arrive from then on. Throws what the addon throws when libfuse refuses. */
   mount(mountpoint: string, options: string): void {
     const binding = this.#binding;
-    const session = Buffer.alloc(binding.sizeof_fuse_thread_t);
+    const memory = Buffer.alloc(binding.sizeof_fuse_thread_t);
+    memories.push(memory);
     const implemented = new Uint32Array(OP_COUNT);
     const handlers: NativeHandler[] = Array.from({ length: OP_COUNT }, () => () => {});
-    for (const name of CALLBACKS) {
+    for (const name of Object.keys(CALLBACK_TABLE) as CallbackName[]) {
       implemented[opNumber(binding, name)] = 1;
       handlers[opNumber(binding, name)] = this.#handler(name);
     }
@@ -74,19 +88,11 @@ export class LibfuseSession {
       signalOf(binding, "init")(thread, 0);
       this.#init.resolve();
     };
-    const device = mountAndFindDevice(() =>
+    const device = this.#devices.mountAndFindDevice(() =>
       // The memory of a thread is zeroed and not shared: Buffer.alloc, which never takes it from the pool.
-      binding.fuse_native_mount(
-        mountpoint,
-        options,
-        session,
-        this,
-        (size) => Buffer.alloc(size),
-        handlers,
-        implemented,
-      ),
+      binding.fuse_native_mount(mountpoint, options, memory, this, (size) => Buffer.alloc(size), handlers, implemented),
     );
-    void this.#serve(deviceClosed(device), mountpoint, session);
+    void this.#serve(this.#devices.deviceClosed(device), mountpoint, memory);
   }
 
   /** Answers every later call with ENOTCONN, and aborts the signal of those that run. */
@@ -94,7 +100,7 @@ export class LibfuseSession {
     this.#abort.abort(new ErrnoError("ENOTCONN", "The filesystem was unmounted"));
   }
 
-  async #serve(end: Promise<void>, mountpoint: string, session: Buffer): Promise<void> {
+  async #serve(end: Promise<void>, mountpoint: string, memory: Buffer): Promise<void> {
     await end;
     this.#ended = true;
     // Before the signal aborts: what unlink(2) has promised is still to be done.
@@ -102,7 +108,7 @@ export class LibfuseSession {
     this.stop();
     await Promise.all(this.#running);
     // The thread's own handle keeps the event loop alive until this.
-    this.#binding.fuse_native_unmount(mountpoint, session);
+    this.#binding.fuse_native_unmount(mountpoint, memory);
     try {
       this.#operations.destroy();
     } catch (error) {
@@ -113,16 +119,20 @@ export class LibfuseSession {
   }
 
   #handler(name: CallbackName): NativeHandler {
-    const callback = CALLBACK_TABLE[name];
+    const callback: Callback = CALLBACK_TABLE[name];
     const signal = signalOf(this.#binding, name);
     return (thread, _op, ...args) => {
       const work = this.#answer(name, callback, thread, args).then(({ result, payload }) => {
         this.#running.delete(work);
         try {
           signal(thread, result, ...payload);
-        } catch (error) {
-          this.#log.error({ err: error, call: name }, "an answer was refused; answered EIO instead");
-          signal(thread, -errnoOf("EIO"), ...callback.failed(...args));
+        } catch (refusal) {
+          this.#log.error({ err: refusal, call: name }, "an answer was refused; answered EIO instead");
+          try {
+            signal(thread, -errnoOf("EIO"), ...callback.failed(...args));
+          } catch (error) {
+            this.#log.error({ err: error, call: name }, "a call could not be answered");
+          }
         }
       });
       this.#running.add(work);
@@ -142,11 +152,8 @@ export class LibfuseSession {
   }
 
   #errnoOf(error: unknown, call: CallbackName): number {
-    if (error instanceof ErrnoError) return error.errno;
-    const { aborted, reason } = this.#abort.signal;
-    if (aborted && reason instanceof ErrnoError && error instanceof Error && error.name === "AbortError") {
-      return reason.errno;
-    }
+    const errno = errnoOfFailure(error, this.#abort.signal.reason);
+    if (errno !== undefined) return errno;
     this.#log.warn({ err: error, call }, "an operation failed unexpectedly; answered EIO");
     return errnoOf("EIO");
   }

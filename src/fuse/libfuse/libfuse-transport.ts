@@ -5,24 +5,21 @@
  */
 import { access, constants, open } from "node:fs/promises";
 import { isMainThread } from "node:worker_threads";
-import { abortConnection } from "../system/connection.ts";
+import { abortSession } from "../system/abort-session.ts";
 import { MountError } from "../system/mount-error.ts";
+import { DEVICE_CLOSED, DEVICE_MISSING, mountFlags } from "../system/mount-options.ts";
 import { mountAt, SEAMOUNT_TYPE } from "../system/mountinfo.ts";
 import { prepareMountpoint } from "../system/mountpoint.ts";
-import {
-  helperMissing,
-  isRoot,
-  messageOf,
-  runFusermount,
-  unmountPath,
-  unmountSession,
-} from "../system/unmount-path.ts";
+import { runHelper } from "../system/run-helper.ts";
+import { helperMissing, isRoot, messageOf, unmountPath, unmountSession } from "../system/unmount-path.ts";
 import type { OpContext, Session, Transport, TransportOptions } from "../transport.ts";
-import { LIBFUSE_CAPABILITIES } from "./libfuse-capabilities.ts";
 import { libfuseOptions } from "./libfuse-options.ts";
 import { LibfuseSession } from "./libfuse-session.ts";
 import { loadBinding } from "./native-binding.ts";
 import { ROOT_INO } from "./path-resolver.ts";
+
+/** What libfuse 2 runs, where an ordinary user mounts. fusermount3 alone is of no use to it. */
+const FUSERMOUNT = "fusermount";
 
 export const libfuseTransport: Transport = async (operations, options) => {
   const { log } = options;
@@ -44,28 +41,17 @@ export const libfuseTransport: Transport = async (operations, options) => {
     await session.ready;
     await checkType(mountpoint, before);
   } catch (cause) {
-    if ((await mountAt(mountpoint))?.device !== before) await unmountPath(mountpoint, { lazy: true }).catch(() => {});
-    throw cause instanceof MountError
-      ? cause
-      : refused(mountpoint, await whyRefused({ ...options, mountpoint }, cause), cause);
+    await unmountNew(mountpoint, before);
+    if (cause instanceof MountError) throw cause;
+    throw refused(mountpoint, await whyRefused({ ...options, mountpoint }, before, cause), cause);
   }
   const device = (await mountAt(mountpoint))?.device;
   return {
-    capabilities: LIBFUSE_CAPABILITIES,
     // libfuse 2 could tell the kernel, but fuse-native has no way to ask it to.
     kernelCache: { invalidateEntry: () => {}, invalidateInode: () => {} },
     closed: session.closed,
     unmount: ({ lazy = false } = {}) => unmountSession(mountpoint, device, lazy, log),
-    abort: () => {
-      if (session.ended) return;
-      session.stop();
-      if (device === undefined || !abortConnection(device)) {
-        log.warn("the connection cannot be aborted (no fusectl); it ends when the last file on it is closed");
-      }
-      unmountSession(mountpoint, device, true, log).catch((error: unknown) => {
-        log.warn({ err: error }, "unmounting after an abort failed");
-      });
-    },
+    abort: () => abortSession(session, mountpoint, device, log),
   } satisfies Session;
 };
 
@@ -74,15 +60,17 @@ const NOBODY: OpContext = { pid: 0, uid: 0, gid: 0, signal: new AbortController(
 /** What libfuse would say on the standard error only. */
 async function checkMeans(): Promise<void> {
   await access("/dev/fuse", constants.R_OK | constants.W_OK).catch((cause: NodeJS.ErrnoException) => {
-    if (cause.code === "EACCES") {
-      const message = "/dev/fuse must be readable and writable for you (chmod 0666 /dev/fuse).";
-      throw new MountError("permission", message, { cause });
-    }
-    const message =
-      "/dev/fuse cannot be opened. Load the kernel module (modprobe fuse) or give the container the device.";
-    throw new MountError("fuse-missing", message, { cause });
+    if (cause.code === "EACCES") throw new MountError("permission", DEVICE_CLOSED, { cause });
+    throw new MountError("fuse-missing", DEVICE_MISSING, { cause });
   });
-  if (!isRoot() && (await runFusermount(["-V"])) === undefined) throw helperMissing("fusermount");
+  if (!isRoot() && (await runHelper(FUSERMOUNT, ["-V"])) === undefined) throw helperMissing(FUSERMOUNT);
+}
+
+/** Unmounts what was mounted since `before`, the device there before. True when there was something. */
+async function unmountNew(mountpoint: string, before: string | undefined): Promise<boolean> {
+  if ((await mountAt(mountpoint))?.device === before) return false;
+  await unmountPath(mountpoint, { lazy: true }).catch(() => {});
+  return true;
 }
 
 /** When fusermount refuses an option, libfuse mounts a second time without the type; such a mount is not recognised as ours. */
@@ -96,23 +84,20 @@ function refused(mountpoint: string, why: string, cause?: unknown): MountError {
   return new MountError("refused", `Mounting at ${mountpoint} through libfuse 2 failed: ${why}`, { cause });
 }
 
-/** For root libfuse has said it. Node keeps its standard error from fusermount, so that is asked again, with nobody to mount for. */
-async function whyRefused(options: TransportOptions, cause: unknown): Promise<string> {
+/**
+ * For root libfuse has said it. Node keeps its standard error from fusermount, so that is asked again. It cannot hand the mount to
+ * anybody; where it would mount now, libfuse failed for another reason, and the mount is removed.
+ */
+async function whyRefused(options: TransportOptions, before: string | undefined, cause: unknown): Promise<string> {
   const why = cause instanceof Error ? cause.message : String(cause);
   if (isRoot()) return `${why}. Its own message is on the standard error.`;
-  const words = [
-    ...(options.readOnly ? ["ro"] : []),
-    ...(options.allowOther ? ["allow_other"] : []),
-    ...(options.defaultPermissions ? ["default_permissions"] : []),
-    ...options.extraOptions,
-    "nosuid",
-    "nodev",
-  ];
+  const words = ["nosuid", "nodev", ...mountFlags(options)];
   const nobody = await open("/dev/null", "r+");
   try {
     const args = ["-o", words.join(","), "--", options.mountpoint];
-    const result = await runFusermount(args, { fd3: nobody.fd, env: { _FUSE_COMMFD: "3" } });
-    return result === undefined ? why : messageOf(result);
+    const result = await runHelper(FUSERMOUNT, args, { fd3: nobody.fd, env: { _FUSE_COMMFD: "3" } });
+    const mounts = await unmountNew(options.mountpoint, before);
+    return result === undefined || mounts ? why : messageOf(result);
   } finally {
     await nobody.close();
   }

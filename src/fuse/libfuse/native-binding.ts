@@ -1,45 +1,12 @@
 /**
  * Loads fuse-native's addon and describes what seamount uses of it. fuse-native's own index.js is left out on purpose: its time-outs,
  * its options string, its shell and its mixed-up arguments are most of its defects (native-notes/fuse-native.md).
- * Invariant: loaded here and nowhere else, on demand; a missing piece is named with its package. Called by libfuse-transport.ts.
- * Source of every signature: fuse-native 2.2.6, fuse-native.c.
+ * Invariant: loaded here and nowhere else, on demand; a missing piece is named with its package.
+ * Called by libfuse-transport.ts, and by choose-transport.ts to see whether it loads. Source of every signature: fuse-native 2.2.6, fuse-native.c.
  */
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { MountError } from "../system/mount-error.ts";
-
-/** The callbacks that seamount registers, by the names of struct fuse_operations (libfuse 2.9, fuse.h). */
-export const CALLBACKS = [
-  "access",
-  "statfs",
-  "fgetattr",
-  "getattr",
-  "flush",
-  "fsync",
-  "readdir",
-  "truncate",
-  "ftruncate",
-  "utimens",
-  "chown",
-  "chmod",
-  "mknod",
-  "setxattr",
-  "getxattr",
-  "listxattr",
-  "removexattr",
-  "open",
-  "read",
-  "write",
-  "release",
-  "create",
-  "unlink",
-  "rename",
-  "link",
-  "symlink",
-  "mkdir",
-  "rmdir",
-] as const;
-export type CallbackName = (typeof CALLBACKS)[number];
 
 /** The memory of one of libfuse's threads (fuse_thread_locals_t). A thread has one call at a time. */
 export type ThreadLocals = Buffer;
@@ -76,11 +43,12 @@ export const MOST_STRING_BYTES = 1023;
 /** Number of op codes: the size of `implemented`. */
 export const OP_COUNT = 35;
 
-export function opNumber(binding: NativeBinding, name: CallbackName | "init"): number {
+/** `name` is of struct fuse_operations (libfuse 2.9, fuse.h). */
+export function opNumber(binding: NativeBinding, name: string): number {
   return binding[`op_${name}`] as number;
 }
 
-export function signalOf(binding: NativeBinding, name: CallbackName | "init"): NativeSignal {
+export function signalOf(binding: NativeBinding, name: string): NativeSignal {
   return binding[`fuse_native_signal_${name}`] as NativeSignal;
 }
 

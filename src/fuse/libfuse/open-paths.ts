@@ -13,6 +13,8 @@ import { isBelow, type Resolved, splitPath } from "./path-resolver.ts";
 export interface OpenPath {
   readonly ino: number;
   readonly path: string;
+  /** How many there are, those that are being opened included. */
+  readonly handles: number;
   /** libfuse was told that the file is removed; it will remove this path when the last handle is released. */
   readonly hidden: boolean;
 }
@@ -58,9 +60,15 @@ export class OpenPaths {
     return known;
   }
 
-  /** Waits for the last release of a path that is being closed, but not long. */
-  async untilClosed(path: string): Promise<void> {
-    await Promise.race([this.#entries.get(path)?.ended.promise, sleep(RELEASE_WITHIN_MS)]);
+  /** Waits for the last release of a path that is being closed, but not long. Rejects with the signal's reason when it aborts. */
+  async untilClosed(path: string, signal: AbortSignal): Promise<void> {
+    const done = new AbortController();
+    try {
+      const late = sleep(RELEASE_WITHIN_MS, AbortSignal.any([signal, done.signal]));
+      await Promise.race([this.#entries.get(path)?.ended.promise, late]);
+    } finally {
+      done.abort();
+    }
   }
 
   /** Uncounts one handle. A hidden path stays until drop(). */

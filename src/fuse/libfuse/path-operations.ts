@@ -5,10 +5,10 @@
  */
 import type { Logger } from "../../observe/log.ts";
 import { ErrnoError } from "../../util/errno.ts";
+import { HandleTable } from "../../util/handle-table.ts";
 import type { Attr, Dirent, OpContext, Operations, SetAttr, Statfs } from "../transport.ts";
-import { HandleTable } from "./handle-table.ts";
 import { type OpenPath, OpenPaths } from "./open-paths.ts";
-import { PathResolver, type Resolved, ROOT_INO, splitPath } from "./path-resolver.ts";
+import { PathResolver, type Resolved, ROOT_INO, splitPath, unheld } from "./path-resolver.ts";
 import { Removals } from "./removals.ts";
 import { ReportedInodes } from "./reported-inodes.ts";
 
@@ -22,13 +22,15 @@ const REPLACEMENT_CHARACTER = "\ufffd";
 /** Attributes that cannot exist on a Seafile file: the kernel asks for them before every write. */
 const SECURITY = "security.";
 
+/** The addon cuts handles to 32 bits and takes 0 for "none", so the filesystem's own numbers stay here. */
+const MOST_HANDLES = 2 ** 31 - 1;
 /** Calls that concern what lies below their path. */
 const DEEP: ReadonlySet<string> = new Set(["readdir", "rmdir", "rename"]);
 
 interface FileHandle {
   readonly fh: number;
   readonly open: OpenPath;
-  /** The last that was heard of it is a flush: close(2) has been called, most likely. */
+  /** The last that was heard of it is a flush or a release: close(2) has been called, most likely. */
   flushed: boolean;
 }
 
@@ -38,7 +40,7 @@ export class PathOperations {
   readonly #log: Logger;
   readonly #resolver: PathResolver;
   readonly #open = new OpenPaths();
-  readonly #handles = new HandleTable<FileHandle>();
+  readonly #handles = new HandleTable<FileHandle>(MOST_HANDLES);
   readonly #removals = new Removals();
   readonly #reported = new ReportedInodes();
 
@@ -81,7 +83,7 @@ export class PathOperations {
   async fgetattr(id: number): Promise<Attr> {
     const { fh, open } = this.#handles.get(id);
     const { attr } = await this.#operations.getattr(this.#ctx, open.ino, fh);
-    this.#reported.report(open.path, { ino: open.ino, release: () => {} }, attr.mode);
+    this.#reported.report(open.path, unheld(open.ino), attr.mode);
     return attr;
   }
 
@@ -119,20 +121,30 @@ export class PathOperations {
 
   /**
    * A number for the handle. ESTALE makes the kernel look the path up again, once; it stays ESTALE while the path is open and
-   * means another file by now.
+   * means another file, or none, by now.
    */
   async open(path: string, flags: number): Promise<number> {
-    const resolved = await (this.#open.at(path)?.hidden ? this.#resolve(path) : this.#lookUp(path));
-    let fh: number;
+    const resolved = await (this.#open.at(path)?.hidden ? this.#resolve(path) : this.#lookUp(path)).catch((error) => {
+      if (!isMissing(error)) throw error;
+      // getattr shows the file for as long as it is open.
+      throw this.#open.at(path) ? new ErrnoError("ESTALE") : this.#reported.missing(path, error);
+    });
     try {
-      if (this.#isClosing(path, resolved.ino)) await this.#open.untilClosed(path);
+      if (this.#isClosing(path, resolved.ino)) await this.#open.untilClosed(path, this.#ctx.signal);
       this.#reported.check(path, resolved.ino);
-      fh = (await this.#operations.open(this.#ctx, resolved.ino, flags)).fh;
     } catch (error) {
       resolved.release();
       throw error;
     }
-    return this.#addHandle(path, fh, resolved);
+    // Before the filesystem is asked, because O_TRUNC must not have an effect on what is refused here.
+    const open = this.#open.open(path, resolved);
+    try {
+      const { fh } = await this.#operations.open(this.#ctx, open.ino, flags);
+      return this.#handles.add({ fh, open, flushed: false });
+    } catch (error) {
+      this.#open.close(open);
+      throw error;
+    }
   }
 
   /**
@@ -148,7 +160,13 @@ export class PathOperations {
         .catch((error: unknown) => Promise.reject(isExists(error) ? new ErrnoError("ESTALE") : error)),
     );
     const { ino } = entry.attr;
-    return this.#addHandle(path, open.fh, { ino, release: () => this.#operations.forget(ino, 1) });
+    try {
+      const resolved = { ino, held: true, release: () => this.#operations.forget(ino, 1) };
+      return this.#handles.add({ fh: open.fh, open: this.#open.open(path, resolved), flushed: false });
+    } catch (error) {
+      await this.#operations.release(this.#ctx, ino, open.fh);
+      throw error;
+    }
   }
 
   async read(id: number, offset: number, size: number): Promise<readonly Uint8Array[]> {
@@ -174,10 +192,13 @@ export class PathOperations {
   }
 
   async release(id: number): Promise<void> {
-    const { fh, open } = this.#handles.take(id);
+    const handle = this.#handles.get(id);
+    handle.flushed = true;
+    const { fh, open } = handle;
     try {
       await this.#operations.release(this.#ctx, open.ino, fh);
     } finally {
+      this.#handles.take(id);
       this.#open.close(open);
     }
   }
@@ -276,21 +297,14 @@ export class PathOperations {
   #isClosing(path: string, ino: number): boolean {
     const open = this.#open.at(path);
     if (open === undefined || open.ino === ino) return false;
-    return this.#handles.all().every((handle) => handle.open !== open || handle.flushed);
-  }
-
-  #addHandle(path: string, fh: number, resolved: Resolved): Promise<number> {
-    try {
-      return Promise.resolve(this.#handles.add({ fh, open: this.#open.open(path, resolved), flushed: false }));
-    } catch (error) {
-      return this.#operations.release(this.#ctx, resolved.ino, fh).then(() => Promise.reject(error));
-    }
+    // An open that is under way is counted, and has no handle yet.
+    return this.#handles.all().filter((handle) => handle.open === open && handle.flushed).length === open.handles;
   }
 
   /** What the path means: for an open one, what it meant when it was opened. */
   async #resolve(path: string): Promise<Resolved> {
     const open = this.#open.at(path);
-    return open === undefined ? this.#lookUp(path) : { ino: open.ino, release: () => {} };
+    return open === undefined ? this.#lookUp(path) : unheld(open.ino);
   }
 
   async #lookUp(path: string): Promise<Resolved> {

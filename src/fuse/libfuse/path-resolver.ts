@@ -9,11 +9,14 @@ import type { OpContext, Operations } from "../transport.ts";
 /** The kernel's number of the root (FUSE_ROOT_ID). */
 export const ROOT_INO = 1;
 
-/** An inode that lives until release() is called, which must be once. */
+/** An inode. If it is held, it lives until release() is called, which must be once; else for as long as somebody else holds it. */
 export interface Resolved {
   readonly ino: number;
+  readonly held: boolean;
   release(): void;
 }
+
+export const unheld = (ino: number): Resolved => ({ ino, held: false, release: () => {} });
 
 export class PathResolver {
   readonly #operations: Operations;
@@ -24,12 +27,12 @@ export class PathResolver {
 
   /** Throws ENOENT, ENOTDIR or what else a lookup throws. */
   async resolve(ctx: OpContext, path: string): Promise<Resolved> {
-    let at: Resolved = { ino: ROOT_INO, release: () => {} };
+    let at = unheld(ROOT_INO);
     for (const name of namesOf(path)) {
       const parent = at;
       try {
         const { ino } = (await this.#operations.lookup(ctx, parent.ino, name)).attr;
-        at = { ino, release: () => this.#operations.forget(ino, 1) };
+        at = { ino, held: true, release: () => this.#operations.forget(ino, 1) };
       } finally {
         parent.release();
       }

@@ -33,16 +33,14 @@ export class Removals {
     removal.timer = setTimeout(decide, RENAME_WITHIN_MS);
   }
 
-  /** Call first in every operation: `target` is where a rename goes. True when the thread has said that nothing is removed. */
-  next(thread: object, target: string | undefined): boolean {
+  /** Call first in every operation: `target` is where a rename goes, which may say that nothing is removed. */
+  next(thread: object, target: string | undefined): void {
     const removal = this.#undecided.get(thread);
-    if (removal === undefined) return false;
-    const isReplaced = removal.path === target;
-    if (isReplaced) {
+    if (removal === undefined) return;
+    if (removal.path === target) {
       this.#undecided.delete(thread);
       this.#settle(removal);
     } else this.#decide(thread, removal);
-    return isReplaced;
   }
 
   /** Waits for the removals of this path, and with `below` for those under it. */

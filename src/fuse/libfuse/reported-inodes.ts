@@ -1,7 +1,8 @@
 /**
  * Which inode the kernel was last told of under a path. The kernel keeps one inode per path, and for a moment its size and its name: a
  * file that somebody else replaced since must not be opened before the kernel has looked again, or it would be read at the old size.
- * Invariants: where the kernel believes in an inode that is no more, the answer is ESTALE, on which it looks the path up again, once; a path that is kept holds one lookup count, so that its inode keeps its number. libfuse says nothing of what the kernel
+ * Invariants: where the kernel believes in an inode that is no more, the answer is ESTALE, on which it looks the path up again, once;
+ * of the lookup counts that come with a path one is kept, so that its inode keeps its number. libfuse says nothing of what the kernel
  * forgets, so only the latest paths are kept: forgetting one costs a look-up and nothing else. Called by path-operations.ts.
  */
 import { ErrnoError } from "../../util/errno.ts";
@@ -23,12 +24,12 @@ export class ReportedInodes {
 
   /** The kernel is told the attributes of this inode, with this mode, as those of `path`. Takes over its lookup count. */
   report(path: string, resolved: Resolved, mode: number): void {
-    const known = this.#inodes.get(path);
-    const isSame = known?.resolved.ino === resolved.ino;
+    const known = this.#inodes.get(path)?.resolved;
+    const keepsKnown = known?.ino === resolved.ino && known.held;
     // Deleted and set again: the order of the map is that of use.
     this.#inodes.delete(path);
-    this.#inodes.set(path, isSame ? known : { resolved, type: mode & S_IFMT });
-    (isSame ? resolved : known?.resolved)?.release();
+    this.#inodes.set(path, { resolved: keepsKnown ? known : resolved, type: mode & S_IFMT });
+    (keepsKnown ? resolved : known)?.release();
     if (this.#inodes.size <= MOST_PATHS) return;
     const [oldest] = this.#inodes.keys();
     this.drop(oldest!);

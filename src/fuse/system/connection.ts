@@ -1,7 +1,8 @@
 /**
  * Breaking the kernel's FUSE connection of one mount, whatever is open on it, through fusectl (fs/fuse/control.c).
- * Why it is needed: where a thread waits in read(2) of /dev/fuse (poolReader, libfuse), closing the descriptor does not wake it, since
- * its read holds the file, and Node joins it at exit. Called by the transports for abort() and for the exit of the process.
+ * Why it is needed: closing the descriptor wakes no thread that waits in read(2) of /dev/fuse (poolReader, libfuse), since its read holds
+ * the file, nor one in the write(2) of an invalidation, which waits for our answers. At exit Node joins those of libuv's pool, libfuse's
+ * not. Called by abort-session.ts, and by kernel-transport.ts for the exit of the process.
  */
 import { spawnSync } from "node:child_process";
 import { closeSync, constants, openSync, writeSync } from "node:fs";
@@ -10,9 +11,10 @@ const CONNECTIONS = "/sys/fs/fuse/connections";
 
 /**
  * Every request fails from here on, running ones too, and reads of /dev/fuse return ENODEV. `device` is the mount's
- * "major:minor". False when there is no fusectl and this process may not mount it. Synchronous, because exit is.
+ * "major:minor". False when that is unknown, or there is no fusectl and this process may not mount it. Synchronous, because exit is.
  */
-export function abortConnection(device: string): boolean {
+export function abortConnection(device: string | undefined): boolean {
+  if (device === undefined) return false;
   const file = `${CONNECTIONS}/${device.slice(device.indexOf(":") + 1)}/abort`;
   if (tryWrite(file)) return true;
   // systemd mounts fusectl at boot; containers and small systems go without.

@@ -1,6 +1,6 @@
 /**
  * What is mounted where, from /proc/self/mountinfo (proc(5)), which never touches the mounted filesystems themselves: a
- * stat of a dead or hung mount could wait for ever. Called by mountpoint.ts, mount-helper.ts and the command line.
+ * stat of a dead or hung mount could wait for ever. Called by mountpoint.ts, unmount-path.ts, both transports and src/unmount.ts.
  */
 import { readFile } from "node:fs/promises";
 
@@ -20,18 +20,13 @@ export interface MountEntry {
 }
 
 /** All mounts of this process's mount namespace in the order they were made: a later one hides an earlier one. */
-export async function readMounts(): Promise<readonly MountEntry[]> {
+async function readMounts(): Promise<readonly MountEntry[]> {
   return parseMounts(await readFile("/proc/self/mountinfo", "utf8"));
 }
 
 /** The uppermost mount exactly at `path` (absolute, without symbolic links), or undefined. */
 export async function mountAt(path: string): Promise<MountEntry | undefined> {
   return (await readMounts()).findLast((mount) => mount.mountpoint === path);
-}
-
-/** True when a seamount is mounted exactly at `path`. */
-export async function isMountPoint(path: string): Promise<boolean> {
-  return (await mountAt(path))?.type === SEAMOUNT_TYPE;
 }
 
 /** The lines of a mountinfo file; lines that are not of its format are left out. */

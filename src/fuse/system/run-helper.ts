@@ -1,7 +1,7 @@
 /**
  * Runs a mount helper (mount, umount, fusermount3) and waits for its end.
  * Invariants: no shell, arguments as an array, messages in English (LC_ALL=C) so that they can be recognised; the helper's
- * stderr is all that is kept. Called by mount-helper.ts and mountpoint.ts.
+ * stderr is all that is kept. Called by mount-helper.ts, mountpoint.ts, unmount-path.ts and libfuse-transport.ts.
  */
 import { type StdioOptions, spawn } from "node:child_process";
 

@@ -1,7 +1,7 @@
 /**
- * Unmounts through the system's helper programs (umount for root, fusermount3 for everybody else) and ends FUSE connections.
+ * Unmounts through the system's helper programs (umount for root, fusermount3 for everybody else).
  * Invariants: no shell; the path is always a separate argument after "--"; the helper's own message becomes the error's.
- * Called by the transports, mountpoint.ts and the command line.
+ * Called by the transports, mount-helper.ts, mountpoint.ts, abort-session.ts and src/unmount.ts.
  */
 import type { Logger } from "../../observe/log.ts";
 import { ErrnoError } from "../../util/errno.ts";
@@ -38,7 +38,9 @@ export async function runFusermount(
 }
 
 export function helperMissing(program: string): MountError {
-  return new MountError("fuse-missing", `The program ${program} was not found. Install the package fuse3.`);
+  // On Debian and Ubuntu fuse3 has both; on Fedora fuse has the one without a number.
+  const packages = program === "fusermount" ? "fuse3 (Debian, Ubuntu) or fuse (Fedora)" : "fuse3";
+  return new MountError("fuse-missing", `The program ${program} was not found. Install the package ${packages}.`);
 }
 
 /** What a failed helper said. */
