@@ -58,8 +58,9 @@ export class Stage {
     if ("mkdir" in action) return store.mkdir(this.libraryId(action.library), action.mkdir);
     if ("remove" in action) return store.remove(this.libraryId(action.library), action.remove);
     if ("library" in action) {
-      const { library, owner, name = library, description = "" } = action;
-      variables.set(library, store.createLibrary(owner, name, { description }));
+      const { library, owner, name = library, description = "", password } = action;
+      const encryption = password === undefined ? {} : { password };
+      variables.set(library, store.createLibrary(owner, name, { description, ...encryption }));
       return;
     }
     if ("deleteLibrary" in action) return store.deleteLibrary(this.libraryId(action.deleteLibrary));
