@@ -10,6 +10,7 @@ import type { MountControl } from "./control/protocol.ts";
 import { Adapter } from "./fuse/adapter.ts";
 import type { Session } from "./fuse/transport.ts";
 import { controlOf } from "./mount-control.ts";
+import { givePasswords } from "./mount-passwords.ts";
 import { findTarget, type Target } from "./mount-target.ts";
 import { type Logger, silentLogger } from "./observe/log.ts";
 import { type MountOptions, parseMountOptions, type ResolvedMountOptions } from "./options.ts";
@@ -67,6 +68,7 @@ export async function mount(options: MountOptions): Promise<Mount> {
     undo.push(() => account.close());
     const { email: user } = await account.check();
     const target = await findTarget(account, resolved);
+    givePasswords(account, target, resolved.passwords, log);
     const stateDir = await StateDir.open({
       stateDir: resolved.stateDir,
       server: resolved.server,
@@ -151,6 +153,7 @@ function handle(parts: Parts, session: Session, { assembled, choice, kept }: Ser
   const aborted = deferred<void>();
   const closed = Promise.race([session.closed, aborted.promise]).then(async (): Promise<MountEnd> => {
     const left = await outbox.drain(patience.start());
+    await assembled.close();
     await state.close();
     if (left.length === 0) await stateDir.remove();
     else await stateDir.release();

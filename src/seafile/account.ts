@@ -15,6 +15,7 @@ import { isWritable, rankOf } from "./permission.ts";
 import { DEFAULT_RETRY, type RetryPolicy, retry } from "./retry.ts";
 import type { LibraryLine } from "./schema.ts";
 import type { LibraryId, LibraryInfo, Quota } from "./types.ts";
+import { Unlocker } from "./unlocker.ts";
 
 export interface LoginOptions {
   readonly server: string;
@@ -67,13 +68,16 @@ export class Account {
   readonly #libraries = new Map<LibraryId, Library>();
   #version: Promise<string> | undefined;
 
-  constructor(options: ClientOptions & { readonly token: string }) {
+  /** `renewPasswordsMs`: see UnlockerOptions. */
+  constructor(options: ClientOptions & { readonly token: string; readonly renewPasswordsMs?: number }) {
     const { log, fileServer } = options;
     const policy = { ...DEFAULT_RETRY, ...options.retry };
+    const clock = options.clock ?? Date.now;
     this.#http = new HttpClient(options);
     this.#context = {
       http: this.#http,
-      links: new LinkCache({ http: this.#http, policy, log, clock: options.clock ?? Date.now, fileServer }),
+      links: new LinkCache({ http: this.#http, policy, log, clock, fileServer }),
+      unlocker: new Unlocker({ http: this.#http, policy, log, clock, renewMs: options.renewPasswordsMs }),
       log,
       policy,
       limits: { ...DEFAULT_LIMITS, ...options.limits },
@@ -113,7 +117,9 @@ export class Account {
       const other = best.get(line.id);
       if (other === undefined || rankOf(line.permission) < rankOf(other.permission)) best.set(line.id, line);
     }
-    return [...best.values()].map(libraryInfo);
+    const infos = [...best.values()].map(libraryInfo);
+    for (const info of infos) this.#context.unlocker.know(info);
+    return infos;
   }
 
   /** What the logged-in account uses and may use. */
@@ -122,8 +128,24 @@ export class Account {
     return { used: usage, total: total > 0 ? total : null };
   }
 
+  /** A password of an encrypted library, to be used at first need. */
+  givePassword(library: LibraryId, password: string): void {
+    this.#context.unlocker.give(library, password);
+  }
+
+  /** Is the content of the library out of reach, as far as is known without a request? */
+  isLocked(library: LibraryId): boolean {
+    return this.#context.unlocker.refusal(library) !== undefined;
+  }
+
+  /** Unlocks an encrypted library now. Rejects with "wrong-password", and keeps the password that it had. */
+  unlock(library: LibraryId, password: string, signal?: AbortSignal): Promise<void> {
+    return this.#context.unlocker.offer(library, password, signal);
+  }
+
   /** The same object for the same library; it takes over the newer line. */
   library(info: LibraryInfo): Library {
+    this.#context.unlocker.know(info);
     const known = this.#libraries.get(info.id);
     if (known !== undefined) {
       known.update(info);
@@ -136,6 +158,7 @@ export class Account {
 
   /** Breaks off what is under way and closes all connections. */
   async close(): Promise<void> {
+    this.#context.unlocker.stop();
     await this.#http.close();
   }
 

@@ -119,7 +119,7 @@ class PutGroup {
 
   /** Not the base: our own earlier attempt, broken off before its answer came, or somebody else's version. */
   async #other(put: Put, found: readonly Found[]): Promise<void> {
-    const id = await fileIdOf(put.content, this.#at.signal);
+    const id = await fileIdOf(put.content, this.#at.key, this.#at.signal);
     const own = found.find((entry) => entry.type === "file" && entry.id === id);
     if (own === undefined) this.#failed(put, conflict(put.path));
     else this.#done(put, { name: own.name, id, size: put.content.size, now: own.mtime });
@@ -173,7 +173,7 @@ class PutGroup {
     const entries = await entriesOf(this.#at, this.#folder);
     for (const put of this.#open(puts)) {
       const { path, content } = put;
-      const id = await fileIdOf(content, this.#at.signal);
+      const id = await fileIdOf(content, this.#at.key, this.#at.signal);
       const stored = findUploaded(entries, { folder: this.#folder, name: nameOf(path), content, replace }, id);
       if (stored !== undefined) this.#done(put, stored);
     }

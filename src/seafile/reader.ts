@@ -5,7 +5,7 @@
  */
 import type { Context } from "./context.ts";
 import { getContent } from "./endpoints-file-server.ts";
-import { SeafileError } from "./errors.ts";
+import { isLocked, SeafileError } from "./errors.ts";
 import type { HttpStream } from "./http-message.ts";
 import { RetryBudget } from "./retry.ts";
 import type { FileVersion, LibraryId } from "./types.ts";
@@ -25,17 +25,20 @@ export async function* readVersion(context: Context, request: ReadRequest): Asyn
   const budget = new RetryBudget(context.policy, context.log);
   let offset = request.start;
   let renewed = false;
+  let unlocked = false;
   while (offset < end) {
     const lease = await context.links.download(library, version, signal).catch((error: unknown) => {
       // Only an opened version is read: that nothing is at its path any more does not make it a name that never was.
       throw error instanceof SeafileError && error.kind === "not-found" ? gone(version, error) : error;
     });
     if (lease.id !== version.id) throw gone(version);
+    const begun = context.unlocker.now();
     try {
       for await (const chunk of range(context, lease.link, { ...request, start: offset })) {
         offset += chunk.length;
         budget.reset();
         renewed = false;
+        unlocked = false;
         yield chunk;
       }
     } catch (error) {
@@ -43,6 +46,13 @@ export async function* readVersion(context: Context, request: ReadRequest): Asyn
       if (isRefusedLink(error) && !renewed) {
         renewed = true;
         context.links.drop(lease);
+        continue;
+      }
+      // The server keeps the key of an encrypted library for an hour, and not over a restart.
+      if (isLocked(error) && !unlocked) {
+        unlocked = true;
+        context.unlocker.lost(library, begun);
+        await context.unlocker.unlock(library, signal);
         continue;
       }
       await budget.backOff(error, signal);

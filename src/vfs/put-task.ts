@@ -6,7 +6,6 @@
 import type { Logger } from "../observe/log.ts";
 import { SeafileError } from "../seafile/errors.ts";
 import type { Library } from "../seafile/library.ts";
-import { fileIdOf } from "../seafile/object-id.ts";
 import type { Change, Content, ObjectId, RemoteEntry } from "../seafile/types.ts";
 import { joinPath, splitPath } from "../util/paths.ts";
 import { now } from "../util/timespec.ts";
@@ -40,9 +39,9 @@ const IDENTIFY_MAX = 256 * 1024 * 1024;
 /** Up to this size files go together in one request. */
 const SMALL = 1024 * 1024;
 
-/** The id that the server will give the content; undefined when it is too large to read it for that. */
-export async function identify(content: Content): Promise<ObjectId | undefined> {
-  return content.size <= IDENTIFY_MAX ? ((await fileIdOf(content)) as ObjectId) : undefined;
+/** The id that the server will give the content; undefined when it is too large to read it for that, or no key is known. */
+export async function identify(library: Library, content: Content): Promise<ObjectId | undefined> {
+  return content.size <= IDENTIFY_MAX ? library.idOf(content) : undefined;
 }
 
 export class PutTask implements Task {
@@ -129,7 +128,7 @@ export class PutTask implements Task {
   /** The id of what the server may have by now without our knowing, while an attempt is under way; undefined: nothing is. */
   get attempt(): Promise<ObjectId | undefined> | undefined {
     if (this.#sent === undefined) return undefined;
-    this.#attempt ??= identify(this.#sent).catch((error: unknown) => {
+    this.#attempt ??= identify(this.library, this.#sent).catch((error: unknown) => {
       this.#parts.log.debug({ err: error }, "unidentified upload");
       return undefined;
     });
@@ -248,7 +247,8 @@ export class PutTask implements Task {
   }
 
   async #rememberAttempt(content: Extract<Change, { op: "put" }>["content"]): Promise<void> {
-    if (this.#aside === undefined) this.inode.attempted = (await identify(content)) ?? this.inode.attempted;
+    if (this.#aside === undefined)
+      this.inode.attempted = (await identify(this.library, content)) ?? this.inode.attempted;
   }
 
   /**

@@ -9,6 +9,7 @@ import { mountStateOf } from "../../unmount.ts";
 import { type Credentials, findCredentials } from "../credentials.ts";
 import { startInBackground } from "../daemonize.ts";
 import { CliError, EXIT, usageError } from "../exit-codes.ts";
+import { libraryPasswords } from "../library-passwords.ts";
 import { type MountFlags, parseMountWords, VALUE_OPTIONS } from "../mount-flags.ts";
 import { findRecord } from "../mount-record.ts";
 import { canonicalMountpoint } from "../mountpoint.ts";
@@ -41,6 +42,12 @@ export const mountCommand: CommandModule<object, Args> = {
       })
       .options({
         library: { type: "string", describe: "Only this library, or a folder in it: NAME or NAME:/path" },
+        "password-file": {
+          type: "string",
+          array: true,
+          nargs: 1,
+          describe: "Password of an encrypted library: NAME=FILE, or FILE for the one mounted; its first line counts",
+        },
         server: { type: "string", describe: "Which login to use (default: the last one)" },
         "read-only": { type: "boolean", describe: "Refuse every change" },
         "allow-other": { type: "boolean", describe: "Let other users of this machine in" },
@@ -80,11 +87,12 @@ export const mountCommand: CommandModule<object, Args> = {
       .example("$0 mount ~/Seafile -o ro,noatime -f", "read-only, until Ctrl-C"),
   handler: async (args) => {
     const mountpoint = await checkMountpoint(args.mountpoint);
-    const { server, ...flags } = collectFlags(args);
+    const { server, passwordFiles = [], ...flags } = collectFlags(args);
     const credentials = findCredentials(server);
-    const options = { ...fromCredentials(credentials), ...flags, mountpoint } satisfies MountOptions;
+    const given = { ...fromCredentials(credentials), ...flags, mountpoint } satisfies MountOptions;
     await refuseOwnFolders(mountpoint);
-    await check(options);
+    await check(given);
+    const options = { ...given, passwords: await libraryPasswords(given, passwordFiles) } satisfies MountOptions;
     const name = options.library ?? new URL(options.server).host;
     const ready = (transport: string) => {
       say(`${name} mounted on ${mountpoint}`);
@@ -132,8 +140,10 @@ function collectFlags(args: Args): MountFlags & Pick<MountOptions, "fuseOptions"
     const flag = name.replaceAll("_", "-");
     const value = args[flag];
     if (value === undefined) continue;
-    if (typeof value !== "string" || value === "") throw usageError(`--${flag} needs a value.`);
-    apply(flags, value, `--${flag}`);
+    for (const one of [value].flat()) {
+      if (typeof one !== "string" || one === "") throw usageError(`--${flag} needs a value.`);
+      apply(flags, one, `--${flag}`);
+    }
   }
   if (args.readOnly !== undefined) flags.readOnly = args.readOnly;
   if (args.allowOther !== undefined) flags.allowOther = args.allowOther;
