@@ -77,7 +77,7 @@ export class Account {
     this.#context = {
       http: this.#http,
       links: new LinkCache({ http: this.#http, policy, log, clock, fileServer }),
-      unlocker: new Unlocker({ http: this.#http, policy, log, clock, renewMs: options.renewPasswordsMs }),
+      unlocker: new Unlocker({ http: this.#http, policy, log, renewMs: options.renewPasswordsMs }),
       log,
       policy,
       limits: { ...DEFAULT_LIMITS, ...options.limits },

@@ -17,8 +17,6 @@ export interface UnlockerOptions {
   readonly http: HttpClient;
   readonly policy: RetryPolicy;
   readonly log: Logger;
-  /** Milliseconds since 1970. */
-  readonly clock: () => number;
   /** Milliseconds from one password to the next; default 45 minutes. */
   readonly renewMs?: number | undefined;
 }
@@ -73,8 +71,9 @@ export class Unlocker {
     this.#taken(library, entry, at);
   }
 
+  /** Milliseconds, for `lost`. Not the time of day, which may be set back. */
   now(): number {
-    return this.#options.clock();
+    return performance.now();
   }
 
   isEncrypted(library: LibraryId): boolean {

@@ -196,6 +196,8 @@ describe("a password that the server cannot be asked about", () => {
 });
 
 describe("the key on the server", () => {
+  // SEMANTICS: "The server gets the password at first need, before the hour is over for which it keeps it, and once more when it has
+  // forgotten it."
   it("is renewed in the background as long as the account is open, also after a renewal that failed", async () => {
     const stage = await open({ renewPasswordsMs: 100 });
     stage.account.givePassword(stage.id, PASSWORD);

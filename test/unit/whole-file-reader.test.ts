@@ -100,7 +100,7 @@ describe.each([
     expect(whole.holds(blocks.id, size)).toBe(true);
   });
 
-  // SEMANTICS: "A read of it waits until its own bytes have arrived, and for no more."
+  // SEMANTICS: "A read waits until its own bytes have arrived, and for no more."
   it("answers a read as soon as its last byte has arrived", async () => {
     const { blocks, content, allow } = source(size);
     const whole = use();
@@ -179,6 +179,8 @@ describe("whole files on the disk", () => {
     expect(await readdir(folder)).toEqual([]);
   });
 
+  // SEMANTICS: "Files of up to 16 MiB stay in the memory for file content; of larger ones those that nobody has open stay on the
+  // local disk up to 2 GiB, without a name there, and none after the mount."
   it("stay within their bounds, the longest unused out first, but never one that is open", async () => {
     const whole = use({ diskMax: 10 * MIB });
     const files = [1, 2, 3, 4, 5].map((number) => source(4 * MIB, number));
