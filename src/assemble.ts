@@ -12,6 +12,10 @@ import {
   PARALLEL_COMMITS,
   RETRY_FIRST_MS,
   RETRY_MAX_MS,
+  WHOLE_IN_MEMORY_MAX,
+  WHOLE_LINGER_MS,
+  WHOLE_ON_DISK_FILES,
+  WHOLE_ON_DISK_MAX,
 } from "./cache/policy.ts";
 import type { Logger } from "./observe/log.ts";
 import type { Library } from "./seafile/library.ts";
@@ -29,6 +33,7 @@ import { Outbox } from "./vfs/outbox.ts";
 import { Recovered } from "./vfs/recovered.ts";
 import { Removals } from "./vfs/removals.ts";
 import { Superblock } from "./vfs/superblock.ts";
+import { WholeFileReader } from "./vfs/whole-file-reader.ts";
 import { Xattrs } from "./vfs/xattrs.ts";
 import type { WriteState } from "./write-state.ts";
 import { Committer } from "./writeback/committer.ts";
@@ -55,6 +60,8 @@ export interface Assembled {
   readonly committer: Committer;
   readonly cache: BlockCache;
   readonly listings: ListingCache;
+  /** Gives the disk back that reading took. */
+  close(): Promise<void>;
   /** Brings back what is pending. Call before anybody looks. Resolves with the places of what belongs nowhere any more. */
   revive(pending: Pending, libraryOf: (id: LibraryId) => Library | undefined): Promise<string[]>;
 }
@@ -79,7 +86,15 @@ export function assemble(options: FileSystemOptions): Assembled {
     guard: ({ id }, signal) => locks.tree(id, "shared", signal),
   });
   const cache = new BlockCache(options.cacheSize);
-  const files = new FileStore({ directories, reader: new BlockReader(cache), backlog });
+  const whole = new WholeFileReader({
+    cache,
+    spool,
+    memoryMax: WHOLE_IN_MEMORY_MAX,
+    diskMax: WHOLE_ON_DISK_MAX,
+    diskFiles: WHOLE_ON_DISK_FILES,
+    lingerMs: WHOLE_LINGER_MS,
+  });
+  const files = new FileStore({ directories, reader: new BlockReader(cache), whole, backlog });
   const commits = new FileCommits({ superblock, directories, files, backlog, committer, locks, log, policy, user });
   const removals = new Removals({ directories, backlog, committer, policy, log });
   const namespace = new Namespace({
@@ -108,5 +123,5 @@ export function assemble(options: FileSystemOptions): Assembled {
       log,
       keep,
     });
-  return { fileSystem, outbox, committer, cache, listings, revive };
+  return { fileSystem, outbox, committer, cache, listings, close: () => whole.close(), revive };
 }

@@ -6,6 +6,7 @@ import type { MountControl, MountStatus, QueueItem } from "./control/protocol.ts
 import type { Target } from "./mount-target.ts";
 import type { Library } from "./seafile/library.ts";
 import type { Source } from "./seafile/source.ts";
+import type { LibraryId } from "./seafile/types.ts";
 import type { Inode } from "./vfs/inode.ts";
 import { uniqueNames } from "./vfs/library-root.ts";
 import type { OutboxItem } from "./vfs/outbox.ts";
@@ -22,7 +23,7 @@ export interface ControlParts {
 }
 
 export function controlOf(parts: ControlParts): MountControl {
-  const { assembled, unmount } = parts;
+  const { assembled, account, unmount } = parts;
   const { outbox, fileSystem } = assembled;
   const since = Date.now();
   const rates = new Rates(parts);
@@ -41,6 +42,14 @@ export function controlOf(parts: ControlParts): MountControl {
       await outbox.sync(under, signal).catch(() => {});
       const left = outbox.items().filter((item) => under === undefined || outbox.isBelow(item, under));
       return { pending: left.length, held: left.filter((item) => item.state.state === "held").length };
+    },
+    unlock: async (id, password, signal) => {
+      await account.unlock(id as LibraryId, password, signal);
+      const held = outbox.items().filter(({ library, state }) => {
+        return library.id === id && state.state === "held" && state.reason === "encrypted";
+      });
+      if (held.length > 0) outbox.retry(held.map((item) => item.id));
+      return held.length;
     },
     unmount,
   };
@@ -96,6 +105,7 @@ function statusOf(parts: ControlParts, items: readonly QueueItem[], since: numbe
       id,
       permission: writable ? "rw" : "r",
       encrypted,
+      locked: parts.account.isLocked(id),
     })),
     queue: {
       files: items.length,

@@ -27,8 +27,8 @@ export async function findTarget(account: Account, options: ResolvedMountOptions
   const infos = await account.libraries();
   if (wanted === undefined) return { library: undefined, path: undefined, readOnly, label: "all libraries", infos };
   const colon = wanted.indexOf(":/");
-  const whole = pick(infos, wanted);
-  const info = whole ?? (colon > 0 ? pick(infos, wanted.slice(0, colon)) : undefined);
+  const whole = pickLibrary(infos, wanted);
+  const info = whole ?? (colon > 0 ? pickLibrary(infos, wanted.slice(0, colon)) : undefined);
   if (info === undefined) {
     throw new SeafileError(
       "not-found",
@@ -53,7 +53,8 @@ export function linkTarget(account: LinkAccount, { path }: LinkAddress): Target 
   return { library: account.link, path, readOnly: !info.writable, label: info.name, infos: [info] };
 }
 
-function pick(infos: readonly LibraryInfo[], wanted: string): LibraryInfo | undefined {
+/** The library of that name, shown name or id. Throws "not-found" when several have the name. */
+export function pickLibrary(infos: readonly LibraryInfo[], wanted: string): LibraryInfo | undefined {
   const byId = infos.find((info) => info.id === wanted);
   if (byId !== undefined) return byId;
   const same = infos.filter((info) => info.name === wanted);

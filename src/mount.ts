@@ -11,6 +11,7 @@ import type { MountControl } from "./control/protocol.ts";
 import { Adapter } from "./fuse/adapter.ts";
 import type { Session } from "./fuse/transport.ts";
 import { controlOf } from "./mount-control.ts";
+import { givePasswords } from "./mount-passwords.ts";
 import { findTarget, linkTarget, type Target } from "./mount-target.ts";
 import { type Logger, silentLogger } from "./observe/log.ts";
 import { type MountOptions, parseMountOptions, type ResolvedMountOptions } from "./options.ts";
@@ -116,7 +117,9 @@ function sourceOf(resolved: ResolvedMountOptions, log: Logger): Opened {
   const account = new Account({ ...client, server: server!, token: token! });
   const open = async () => {
     const { email: user } = await account.check();
-    return { user, target: await findTarget(account, resolved) };
+    const target = await findTarget(account, resolved);
+    givePasswords(account, target, resolved.passwords, log);
+    return { user, target };
   };
   return { account, server: server!, open };
 }
@@ -200,6 +203,7 @@ function handle(parts: Parts, session: Session, { assembled, choice, kept }: Ser
   const closed = Promise.race([session.closed, aborted.promise]).then(async (): Promise<MountEnd> => {
     isEnding = true;
     const left = await outbox.drain(patience.start());
+    await assembled.close();
     await state.close();
     if (left.length === 0 && state.backlog.isEmpty) await stateDir.remove();
     else await stateDir.release();

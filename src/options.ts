@@ -55,6 +55,11 @@ const fields = z.strictObject({
   mountpoint: absolutePath,
   /** What to show: "NAME", "NAME:/path" or a library id. Without it, every library is a folder. */
   library: z.string("must be a name").min(1, "must not be empty").optional(),
+  /**
+   * Passwords of encrypted libraries by name or id. "" stands for the library that is mounted, or for the only encrypted one of
+   * the account. An id that the account does not have is passed over.
+   */
+  passwords: z.record(z.string(), z.string("must hold texts").min(1, "must not hold an empty one")).default({}),
   readOnly: z.boolean("must be true or false").default(false),
   /** Lets other users of this machine in (user_allow_other in /etc/fuse.conf is needed unless root mounts). */
   allowOther: z.boolean("must be true or false").default(false),

@@ -23,6 +23,16 @@ export const KERNEL_NEGATIVE_TTL_MS = 0;
 export const READ_AHEAD_FIRST = 512 * 1024;
 export const READ_AHEAD_MAX = 8 * 1024 * 1024;
 
+/**
+ * Files of encrypted libraries come as a whole: up to the first size they are kept in the memory for file content (and take a
+ * quarter of it at most), larger ones on the local disk, where those that nobody has open stay within the bounds.
+ */
+export const WHOLE_IN_MEMORY_MAX = 16 * 1024 * 1024;
+export const WHOLE_ON_DISK_MAX = 2 * 1024 * 1024 * 1024;
+export const WHOLE_ON_DISK_FILES = 64;
+/** How long such a download goes on after its file was closed. */
+export const WHOLE_LINGER_MS = 5_000;
+
 /** Quota answers lag behind on the server by seconds to minutes anyway. */
 export const QUOTA_LIFETIME_MS = 30_000;
 

@@ -13,6 +13,7 @@ import { mountCommand } from "./commands/mount.ts";
 import { queueCommand } from "./commands/queue.ts";
 import { statusCommand } from "./commands/status.ts";
 import { syncCommand } from "./commands/sync.ts";
+import { unlockCommand } from "./commands/unlock.ts";
 import { unmountCommand } from "./commands/unmount.ts";
 import { exitCodeOf, sentenceOf, usageError } from "./exit-codes.ts";
 import { remark } from "./output.ts";
@@ -23,9 +24,20 @@ const EPILOGUE = `Exit codes: 0 done, 1 unexpected failure, 2 wrong usage, 3 not
 SEAMOUNT_SERVER and SEAMOUNT_TOKEN in the environment replace a login.`;
 
 /** The options that may be given more than once. */
-const REPEATABLE = new Set(["_", "o", "library", "what"]);
+const REPEATABLE = new Set(["_", "o", "what"]);
 
-const COMMANDS = ["login", "mount", "unmount", "status", "queue", "sync", "libraries", "logout", "dev-server"];
+const COMMANDS = [
+  "login",
+  "mount",
+  "unmount",
+  "status",
+  "queue",
+  "sync",
+  "libraries",
+  "unlock",
+  "logout",
+  "dev-server",
+];
 
 function packageVersion(): string {
   const file = new URL("../../package.json", import.meta.url);
@@ -43,6 +55,7 @@ function createParser(args: readonly string[]) {
     .command(queueCommand)
     .command(syncCommand)
     .command(librariesCommand)
+    .command(unlockCommand)
     .command(logoutCommand)
     .command(devServerCommand)
     .example("$0 login https://seafile.example.com", "once")
@@ -77,7 +90,9 @@ function usageSentence(message: string, args: readonly string[]): string {
 }
 
 function isRepeatable(name: string, command: string | number | undefined): boolean {
-  return REPEATABLE.has(name) && !(name === "library" && command !== "dev-server");
+  if (name === "library") return command === "dev-server";
+  if (/^password-?file$/i.test(name)) return command === "mount";
+  return REPEATABLE.has(name);
 }
 
 /** Runs one command to its end; resolves with the exit code and never rejects. `args`: what is behind the program's name. */

@@ -1,7 +1,8 @@
 /**
- * Who is logged in where: tokens in one file of the configuration folder, 0600, and the environment above it.
+ * Who is logged in where: tokens in one file of the configuration folder, 0600, and the environment above it; also the
+ * passwords of encrypted libraries that the user wants remembered.
  * SEAMOUNT_SERVER with SEAMOUNT_TOKEN needs no file at all (scripts); SEAMOUNT_FILE_SERVER overrides the file server's address.
- * Invariant: a token goes to the file and to the caller, never into an error or the log. The last login is the default.
+ * Invariant: a token or password goes to the file and to the caller, never into an error or the log. The last login is the default.
  */
 import { chmodSync, existsSync, readFileSync } from "node:fs";
 import { dirname } from "node:path";
@@ -28,7 +29,11 @@ interface Login {
 interface Stored {
   readonly default: string | undefined;
   readonly logins: ReadonlyMap<string, Login>;
+  /** Server -> library id -> password. */
+  readonly passwords: Passwords;
 }
+
+type Passwords = Readonly<Record<string, Readonly<Record<string, string>>>>;
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -73,13 +78,30 @@ export function findCredentials(
 
 /** Remembers a login and makes it the default. */
 export function storeLogin(login: { server: string; username: string; token: string }, file = credentialsFile()): void {
-  const logins = new Map(readStored(file).logins);
+  const stored = readStored(file);
+  const logins = new Map(stored.logins);
   logins.delete(login.server);
   logins.set(login.server, { username: login.username, token: login.token });
-  write(file, { default: login.server, logins });
+  write(file, { ...stored, default: login.server, logins });
 }
 
-/** Forgets the login at `server`, the default one, or all. Returns the servers that were forgotten. */
+/** Passwords of encrypted libraries at the server, by library id. */
+export function rememberedPasswords(server: string, file = credentialsFile()): Readonly<Record<string, string>> {
+  return readStored(file).passwords[server] ?? {};
+}
+
+/** Remembers the password of a library, or forgets it (undefined). */
+export function rememberPassword(
+  { server, library, password }: { server: string; library: string; password: string | undefined },
+  file = credentialsFile(),
+): void {
+  const stored = readStored(file);
+  const { [library]: _, ...others } = stored.passwords[server] ?? {};
+  const passwords = password === undefined ? others : { ...others, [library]: password };
+  write(file, { ...stored, passwords: { ...stored.passwords, [server]: passwords } });
+}
+
+/** Forgets the login at `server`, the default one, or all, with the passwords of libraries there. Returns the servers that were forgotten. */
 export function forgetLogins(which: { server?: string; all?: boolean }, file = credentialsFile()): string[] {
   const stored = readStored(file);
   const logins = new Map(stored.logins);
@@ -87,14 +109,20 @@ export function forgetLogins(which: { server?: string; all?: boolean }, file = c
   const forgotten = [...logins.keys()].filter((server) => which.all || server === target);
   if (forgotten.length === 0) return [];
   for (const server of forgotten) logins.delete(server);
+  const passwords = Object.fromEntries(
+    Object.entries(stored.passwords).filter(([server]) => !forgotten.includes(server)),
+  );
   const remaining = [...logins.keys()];
   const isKept = stored.default !== undefined && logins.has(stored.default);
-  write(file, { default: isKept ? stored.default : remaining.at(-1), logins });
+  write(file, { default: isKept ? stored.default : remaining.at(-1), logins, passwords });
   return forgotten;
 }
 
 function write(file: string, stored: Stored): void {
-  const content = { version: 1, default: stored.default, logins: Object.fromEntries(stored.logins) };
+  const { passwords } = stored;
+  const logins = Object.fromEntries(stored.logins);
+  const kept = Object.values(passwords).some((ofServer) => Object.keys(ofServer).length > 0) ? { passwords } : {};
+  const content = { version: 1, default: stored.default, logins, ...kept };
   try {
     ensurePrivateDir(dirname(file));
     // The folder may have been made by something less careful.
@@ -106,7 +134,7 @@ function write(file: string, stored: Stored): void {
 }
 
 function readStored(file: string): Stored {
-  if (!existsSync(file)) return { default: undefined, logins: new Map() };
+  if (!existsSync(file)) return { default: undefined, logins: new Map(), passwords: {} };
   let text: string;
   try {
     text = readFileSync(file, "utf8");
@@ -126,6 +154,7 @@ function decode(text: string): Stored | undefined {
       version?: unknown;
       default?: unknown;
       logins?: Record<string, Partial<Login>>;
+      passwords?: Passwords;
     };
     if (content.version !== 1 || typeof content.logins !== "object" || content.logins === null) return undefined;
     const logins = new Map<string, Login>();
@@ -133,7 +162,10 @@ function decode(text: string): Stored | undefined {
       if (typeof token !== "string" || typeof username !== "string") return undefined;
       logins.set(server, { username, token });
     }
-    return { default: typeof content.default === "string" ? content.default : undefined, logins };
+    const passwords = content.passwords ?? {};
+    const texts = Object.values(passwords).flatMap((ofServer) => Object.values(ofServer));
+    if (texts.some((text) => typeof text !== "string")) return undefined;
+    return { default: typeof content.default === "string" ? content.default : undefined, logins, passwords };
   } catch {
     return undefined;
   }

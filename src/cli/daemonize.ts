@@ -30,7 +30,7 @@ function spawnDetached(logFile: string): ChildProcess {
   ensurePrivateDir(dirname(logFile));
   const log = openSync(logFile, "a", 0o600);
   // The arguments are for `ps` only: the process takes its orders from the channel.
-  const { SEAMOUNT_TOKEN: _, ...env } = process.env;
+  const { SEAMOUNT_TOKEN: _, SEAMOUNT_LIBRARY_PASSWORD: __, ...env } = process.env;
   try {
     return spawn(process.execPath, [...process.execArgv, ...process.argv.slice(1)], {
       cwd: "/",

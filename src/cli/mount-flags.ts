@@ -12,6 +12,8 @@ type FuseOption = (typeof FUSE_OPTIONS)[number];
 export interface MountFlags {
   server?: string;
   library?: string;
+  /** "NAME=FILE", or "FILE" for the library that is mounted. */
+  passwordFiles?: string[];
   readOnly?: boolean;
   allowOther?: boolean;
   uid?: number;
@@ -69,6 +71,9 @@ export const VALUE_OPTIONS: Readonly<Record<string, Apply>> = {
   },
   library: (flags, value) => {
     flags.library = value;
+  },
+  password_file: (flags, value) => {
+    flags.passwordFiles = [...(flags.passwordFiles ?? []), value];
   },
   uid: (flags, value, name) => {
     flags.uid = parseWhole(value, name);

@@ -3,7 +3,8 @@
  * environment (SEAMOUNT_LINK_PASSWORD) or from the terminal, never from the arguments. Called by the mount command.
  */
 import type { MountOptions } from "../options.ts";
-import { CliError, EXIT } from "./exit-codes.ts";
+import { CliError, EXIT, usageError } from "./exit-codes.ts";
+import { parsePasswordFile, readPasswordFile } from "./library-passwords.ts";
 import { ask, canAsk } from "./prompt.ts";
 
 /** Is it an address, rather than a path on this machine? */
@@ -11,8 +12,18 @@ export function isAddress(text: string): boolean {
   return /^https?:\/\//i.test(text);
 }
 
-/** Tries the link, with a password if it has one. Rejects with what is wrong with it, before anything is mounted. */
-export async function linkOptions(link: string, options: MountOptions): Promise<Pick<MountOptions, "linkPassword">> {
+/**
+ * Tries the link, with a password if it has one. `files`: the values of --password-file. Rejects with what is wrong with it, before
+ * anything is mounted.
+ */
+export async function linkOptions(
+  link: string,
+  options: MountOptions,
+  files: readonly string[],
+): Promise<Pick<MountOptions, "linkPassword">> {
+  const [file, ...more] = files.map(parsePasswordFile);
+  if (file !== undefined && (file.name !== "" || more.length > 0))
+    throw usageError("A link has one password: --password-file FILE, without a name.");
   const { silentLogger } = await import("../observe/log.ts");
   const { LinkAccount } = await import("../seafile/link-account.ts");
   const { parseLink } = await import("../seafile/link-address.ts");
@@ -28,7 +39,7 @@ export async function linkOptions(link: string, options: MountOptions): Promise<
       await account.close();
     }
   };
-  const given = process.env["SEAMOUNT_LINK_PASSWORD"];
+  const given = file === undefined ? process.env["SEAMOUNT_LINK_PASSWORD"] : readPasswordFile(file.file);
   try {
     return await attempt(given);
   } catch (error) {
@@ -38,7 +49,7 @@ export async function linkOptions(link: string, options: MountOptions): Promise<
     if (!canAsk()) {
       throw new CliError(
         EXIT.notLoggedIn,
-        "The link needs a password: run this on a terminal, or put the password into SEAMOUNT_LINK_PASSWORD.",
+        "The link needs a password: run this on a terminal, or give --password-file FILE or SEAMOUNT_LINK_PASSWORD.",
       );
     }
   }

@@ -75,8 +75,11 @@ const rate = (bytesPerSecond: number) => `${humanSize(bytesPerSecond)}/s`;
 const nameOf = (item: QueueItem) => item.path.slice(item.path.lastIndexOf("/") + 1);
 
 function librariesText(libraries: MountStatus["libraries"]): string {
-  const shown = libraries.slice(0, MAX_LIBRARIES).map(({ name, permission, encrypted }) => {
-    const remarks = [...(permission === "r" ? ["read-only"] : []), ...(encrypted ? ["encrypted"] : [])];
+  const shown = libraries.slice(0, MAX_LIBRARIES).map(({ name, permission, encrypted, locked }) => {
+    const remarks = [
+      ...(permission === "r" ? ["read-only"] : []),
+      ...(encrypted ? [locked ? "encrypted, locked" : "encrypted"] : []),
+    ];
     return remarks.length > 0 ? `${name} (${remarks.join(", ")})` : name;
   });
   const more = libraries.length - shown.length;

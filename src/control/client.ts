@@ -83,6 +83,11 @@ export class ControlClient {
     return this.#call("sync", { path, timeoutMs });
   }
 
+  /** How many changes had waited for the password. Rejects when it is wrong. */
+  unlock(library: string, password: string): Promise<number> {
+    return this.#call("unlock", { library, password });
+  }
+
   /** Rejects with "EBUSY" while files are open. Resolves when the mount is gone; its process ends a little later. */
   unmount(drainMs: number | undefined): Promise<{ readonly pending: number }> {
     return this.#call("unmount", { drainMs });

@@ -45,6 +45,8 @@ export interface MountStatus {
     readonly id: string;
     readonly permission: "rw" | "r";
     readonly encrypted: boolean;
+    /** Encrypted, and its password is not known here or wrong. */
+    readonly locked: boolean;
   }[];
   readonly queue: {
     /** Everything that is pending, held items included. */
@@ -85,6 +87,11 @@ export interface MountControl {
    * remains is held or keeps failing, and on abort.
    */
   sync(path: string | undefined, signal: AbortSignal): Promise<SyncResult>;
+  /**
+   * Takes the password of an encrypted library (by id), which works at once and is not written anywhere. Resolves with how many
+   * changes had waited for it. Rejects when it is wrong; then the one from before stays.
+   */
+  unlock(library: string, password: string, signal: AbortSignal): Promise<number>;
   /**
    * Ends the mount. Rejects with EBUSY, and the mount goes on, while programs have files open there. `drainMs`: how long to wait
    * for the queue, 0 to leave everything for the next mount, absent for the mount's own patience. Asked again while

@@ -30,6 +30,7 @@ const HANDLERS: Readonly<Record<Method, Handler>> = {
     const deadline = timeoutMs === undefined ? [] : [AbortSignal.timeout(timeoutMs)];
     return control.sync(placeOf(params), AbortSignal.any([signal, ...deadline]));
   },
+  unlock: (control, params, signal) => control.unlock(textOf(params, "library"), textOf(params, "password"), signal),
   unmount: (control, params) => control.unmount(waitOf(params, "drainMs")),
 };
 
@@ -102,6 +103,12 @@ function waitOf(params: Params, name: string): number | undefined {
   const isWait = Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) <= MAX_WAIT_MS;
   if (!isWait) throw wrong(name, `a number of milliseconds up to ${MAX_WAIT_MS}`);
   return value as number;
+}
+
+function textOf(params: Params, name: string): string {
+  const value = params[name];
+  if (typeof value !== "string" || value === "") throw wrong(name, "a text");
+  return value;
 }
 
 /** A place in the mount. */

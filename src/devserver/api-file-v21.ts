@@ -54,8 +54,10 @@ async function create(library: Library, path: string, request: ApiRequest, servi
   if (library.directoryId(parent) === undefined) throw apiError(404, `Folder ${parent} not found.`);
   demand("rw", request, services, library);
   if (!nameIsValid(wanted, services)) throw apiError(400, "name invalid.");
-  const template = /\.(docx|xlsx|pptx)$/i.test(wanted) ? [EMPTY_ARCHIVE] : [];
-  const content = await services.store.contents.store(template);
+  const { keys, store } = services;
+  const canFill = !keys.isLocked(library, request.user.id);
+  const template = canFill && /\.(docx|xlsx|pptx)$/i.test(wanted) ? [EMPTY_ARCHIVE] : [];
+  const content = await store.contents.store(template, keys.key(library, request.user.id));
   const name = freeName(library, parent, wanted);
   orFail(500, "Internal Server Error", () => library.createFile(request.user.id, parent, name, content));
   return infoAt(library, parent, name, request, services);

@@ -33,7 +33,12 @@ function link(request: ApiRequest, services: Services): ApiReply {
   demand("r", request, services, library, "You do not have permission to access this file.");
   if (request.query("op") === "downloadblks") {
     const { blockIds } = library.fs.file(entry.id);
-    const value = { file_id: entry.id, blklist: blockIds, encrypted: false, enc_version: 0 };
+    const value = {
+      file_id: entry.id,
+      blklist: blockIds,
+      encrypted: library.isEncrypted,
+      enc_version: library.record.encryption?.version ?? 0,
+    };
     return dumped(value, [["oid", entry.id]]);
   }
   const token = services.links.issue({

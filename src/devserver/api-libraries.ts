@@ -3,6 +3,14 @@
  * Listed in api-routes.ts.
  */
 import { demand, isoTime, libraryOf, permissionOf, person } from "./api-common.ts";
+import {
+  changePasswordV21,
+  checkPassword,
+  encryptionFields,
+  requestedEncryption,
+  setPassword,
+  setPasswordV21,
+} from "./api-library-password.ts";
 import { apiError, dumped, rest } from "./api-reply.ts";
 import type { ApiRequest } from "./api-request.ts";
 import type { Library, Permission } from "./library.ts";
@@ -63,7 +71,7 @@ function info(request: ApiRequest, services: Services) {
     name: record.name,
     mtime: head.ctime,
     size: totals.bytes,
-    encrypted: false,
+    encrypted: library.isEncrypted,
     root: head.rootId,
     permission,
     modifier_email: head.creatorName,
@@ -71,6 +79,7 @@ function info(request: ApiRequest, services: Services) {
     modifier_name: modifier.name,
     file_count: totals.files,
     head_commit_id: head.id,
+    ...encryptionFields(record.encryption),
   });
 }
 
@@ -87,14 +96,14 @@ function infoV21(request: ApiRequest, services: Services) {
     owner_name: owner.name,
     owner_contact_email: owner.email,
     size: totals.bytes,
-    encrypted: false,
+    encrypted: library.isEncrypted,
     file_count: totals.files,
     permission,
     no_quota: services.store.isFull(library, 0),
     is_admin: record.ownerId === request.user.id,
     is_virtual: false,
     has_been_shared_out: Object.keys(record.shares).length + record.groupShares.length > 0,
-    lib_need_decrypt: false,
+    lib_need_decrypt: services.keys.isLocked(library, request.user.id),
     last_modified: isoTime(head.ctime),
     status: record.readOnly ? "read-only" : "normal",
   });
@@ -110,24 +119,20 @@ function create(request: ApiRequest, services: Services) {
   const name = request.data("name") ?? "";
   if (name === "") throw apiError(400, "Library name is required.");
   if (!isValidName(name)) throw apiError(400, "name invalid.");
-  const wantsEncryption = (request.data("passwd") ?? request.data("magic") ?? "") !== "";
-  if (wantsEncryption) throw apiError(403, "NOT allow to create encrypted library.");
-  const id = services.store.createLibrary(request.user.email, name, { description: request.data("desc") ?? "" });
+  const description = request.data("desc") ?? "";
+  const id = services.store.createLibrary(request.user.email, name, { description, ...requestedEncryption(request) });
   const library = services.store.library(id)!;
   const token = request.query("from") === "web" ? "" : services.store.syncToken(request.user, library);
   return rest(downloadInfo(library, request.user, token, services));
 }
 
-/** POST on a library: op=setpassword (the default), checkpassword, rename. No library is encrypted yet. */
+/** POST on a library: op=setpassword (the default), checkpassword, rename. */
 function operate(request: ApiRequest, services: Services) {
   const library = libraryOf(request, services, "Library not found.");
   const op = request.query("op") ?? "setpassword";
   if (op === "rename") return renameLibrary(library, request, services);
-  if (op === "setpassword") {
-    demand("r", request, services, library, NO_ACCESS);
-    return rest("success");
-  }
-  if (op === "checkpassword") throw apiError(441, "Library password magic is needed.");
+  if (op === "setpassword") return setPassword(library, request, services);
+  if (op === "checkpassword") return checkPassword(library, request);
   return rest("unsupported operation");
 }
 
@@ -156,11 +161,6 @@ function remove(request: ApiRequest, services: Services) {
 function removeV21(request: ApiRequest, services: Services) {
   if (services.store.library(request.params[0] ?? "") === undefined) return rest({ success: true });
   return remove(request, services);
-}
-
-function setPasswordV21(request: ApiRequest, services: Services): never {
-  const library = libraryOf(request, services);
-  throw apiError(400, `Library ${library.id} is not encrypted.`);
 }
 
 function history(request: ApiRequest, services: Services) {
@@ -197,7 +197,11 @@ export const libraryRoutes: readonly Route[] = [
     kind: (request) => (request.method === "DELETE" ? "repo-delete" : "repo"),
     views: { GET: infoV21, DELETE: removeV21 },
   },
-  { pattern: route("/api/v2.1/repos/{id}/set-password/"), kind: "set-password", views: { POST: setPasswordV21 } },
+  {
+    pattern: route("/api/v2.1/repos/{id}/set-password/"),
+    kind: "set-password",
+    views: { POST: setPasswordV21, PUT: changePasswordV21 },
+  },
   { pattern: route("/api2/repos/{id}/download-info/"), kind: "download-info", views: { GET: downloadInfoView } },
   { pattern: route("/api2/repos/{id}/history/"), kind: "history", views: { GET: history } },
   { pattern: route("/api2/repos/{id}/owner/"), kind: "owner", views: { GET: owner } },

@@ -10,7 +10,7 @@ import type { AccessToken } from "./links.ts";
 import type { PartialKey, StagedChunk } from "./partial-files.ts";
 import { basename, canonicalDirectory, joinPath } from "./paths.ts";
 import type { Services } from "./services.ts";
-import { folderOfUpload, targetOfUpdate, update, upload } from "./upload.ts";
+import { folderOfUpload, storePart, targetOfUpdate, update, upload } from "./upload.ts";
 import { readUploadForm, type UploadForm } from "./upload-form.ts";
 import { chunkAccepted, UploadError } from "./wire-upload.ts";
 
@@ -82,9 +82,9 @@ async function finish(
   key: PartialKey,
   services: Services,
 ): Promise<WireReply> {
-  const { partials, store } = services;
+  const { partials } = services;
   try {
-    const stored = await store.contents.store(partials.read(key));
+    const stored = await storePart(partials.read(key), token, services);
     const form: UploadForm = { fields, files: [{ name, ...stored }] };
     const whole = { token, query, form, ajax, contentLength: range.total };
     return op === "upload" ? upload(whole, services) : update(whole, services);

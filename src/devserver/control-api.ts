@@ -33,7 +33,7 @@ export type FaultOrder =
     }
   | { readonly type: "hang"; readonly kind: string; readonly times?: number }
   | { readonly type: "delay"; readonly kind: string; readonly ms: number; readonly times?: number }
-  | { readonly type: "expireLinks" | "clear" };
+  | { readonly type: "expireLinks" | "lockLibraries" | "clear" };
 
 export const CONTROL_PREFIX = "/_dev/";
 
@@ -43,8 +43,9 @@ function order(faults: Faults, fault: FaultOrder): void {
   else if (fault.type === "hang") faults.hang(fault.kind, fault);
   else if (fault.type === "delay") faults.delay(fault.kind, fault.ms, fault);
   else if (fault.type === "expireLinks") faults.expireLinks();
+  else if (fault.type === "lockLibraries") faults.lockLibraries();
   else if (fault.type === "clear") faults.clear();
-  else throw new Error("A fault has the type fail, cut, hang, delay, expireLinks or clear.");
+  else throw new Error("A fault has the type fail, cut, hang, delay, expireLinks, lockLibraries or clear.");
 }
 
 /** Answers JSON: 200, 404 for what there is not, 400 for a body that makes no sense. */

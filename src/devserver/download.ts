@@ -31,8 +31,11 @@ const TYPES: Readonly<Record<string, string>> = {
   ico: "image/x-icon",
 };
 
+const LOCKED = "Repo is encrypted. Please provide password to view it.\n";
+
 export interface DownloadRequest {
   readonly libraryId: string;
+  readonly userId: string;
   readonly fileId: string;
   /** Last component of the address, decoded. */
   readonly name: string;
@@ -64,7 +67,10 @@ export function download(request: DownloadRequest, services: Services): WireRepl
   const common: Header[] = [etag, ["Last-Modified", modified], ["Cache-Control", "max-age=3600"]];
   const library = services.store.library(request.libraryId);
   if (library === undefined) return plainError(400, "Bad repo id\n\n", services, common);
+  if (services.keys.isLocked(library, request.userId)) return plainError(400, LOCKED, services, common);
   const { size } = services.store.fs.file(fileId);
+  // The blocks are decrypted one after the other: a range is not looked at.
+  if (library.isEncrypted) return whole(request, size, common, services);
   const range = header("range");
   if (range === undefined) return whole(request, size, common, services);
   if (size === 0) return { status: 200, headers: common, body: Buffer.alloc(0) };
@@ -81,7 +87,9 @@ function whole(request: DownloadRequest, size: number, common: readonly Header[]
     ["Content-Disposition", `${request.inline ? "inline" : "attachment"};filename*="utf-8' '${quote(request.name)}"`],
     ["X-Content-Type-Options", "nosniff"],
   ];
-  const chunks = services.store.contents.read(request.fileId, 0, size);
+  const library = services.store.library(request.libraryId)!;
+  const key = services.keys.key(library, request.userId);
+  const chunks = services.store.contents.whole({ id: request.fileId, size }, key);
   return { status: 200, headers, body: { length: size, chunks } };
 }
 

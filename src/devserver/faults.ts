@@ -51,6 +51,7 @@ interface Rule {
 
 export interface FaultHooks {
   readonly expireLinks: () => void;
+  readonly lockLibraries: () => void;
   readonly setDown: (down: boolean) => void;
 }
 
@@ -86,6 +87,11 @@ export class Faults {
   /** Forgets all access tokens, as a restart of seaf-server does. */
   expireLinks(): void {
     this.#hooks.expireLinks();
+  }
+
+  /** Forgets the keys of all encrypted libraries, as a restart of seaf-server does. */
+  lockLibraries(): void {
+    this.#hooks.lockLibraries();
   }
 
   /** Destroys all connections, and new ones as they come, at both origins. */

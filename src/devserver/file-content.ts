@@ -1,10 +1,14 @@
 /**
  * File content as blocks: a writer that turns a stream into 8 MiB blocks (holding one block at most), and a reader of byte
- * ranges. Invariant: a block is stored before the file object that names it. Called by the uploads, downloads and the importer.
+ * ranges, both with the file key in encrypted libraries. Invariant: a block is stored before the file object that names it. Called by the uploads, downloads and the importer.
  */
+import { decryptBlock, encryptBlock, type FileKey } from "./encryption.ts";
 import type { FsObjects } from "./fs-objects.ts";
 import type { ObjectStore } from "./object-store.ts";
 import { BLOCK_SIZE, sha1 } from "./objects.ts";
+
+/** How much is handed out at a time. */
+const PIECE = 256 * 1024;
 
 export interface StoredFile {
   readonly id: string;
@@ -15,14 +19,16 @@ export interface StoredFile {
 export class FileWriter {
   readonly #objects: ObjectStore;
   readonly #fs: FsObjects;
+  readonly #key: FileKey | undefined;
   readonly #blockIds: string[] = [];
   #pending: Buffer[] = [];
   #pendingBytes = 0;
   #size = 0;
 
-  constructor(objects: ObjectStore, fs: FsObjects) {
+  constructor(objects: ObjectStore, fs: FsObjects, key: FileKey | undefined) {
     this.#objects = objects;
     this.#fs = fs;
+    this.#key = key;
   }
 
   async write(chunk: Buffer): Promise<void> {
@@ -44,7 +50,8 @@ export class FileWriter {
   }
 
   async #storeBlock(): Promise<void> {
-    const block = Buffer.concat(this.#pending, this.#pendingBytes);
+    const plain = Buffer.concat(this.#pending, this.#pendingBytes);
+    const block = this.#key === undefined ? plain : encryptBlock(plain, this.#key);
     this.#pending = [];
     this.#pendingBytes = 0;
     const id = sha1(block);
@@ -62,17 +69,17 @@ export class FileContents {
     this.#fs = fs;
   }
 
-  writer(): FileWriter {
-    return new FileWriter(this.#objects, this.#fs);
+  writer(key?: FileKey): FileWriter {
+    return new FileWriter(this.#objects, this.#fs, key);
   }
 
-  async store(source: AsyncIterable<Buffer> | Iterable<Buffer>): Promise<StoredFile> {
-    const writer = this.writer();
+  async store(source: AsyncIterable<Buffer> | Iterable<Buffer>, key?: FileKey): Promise<StoredFile> {
+    const writer = this.writer(key);
     for await (const chunk of source) await writer.write(chunk);
     return writer.finish();
   }
 
-  /** Bytes [start, end) of a file version. Blocks may have any size. */
+  /** Bytes [start, end) of a file version, as stored. Blocks may have any size. */
   async *read(fileId: string, start: number, end: number): AsyncGenerator<Buffer> {
     let offset = 0;
     for (const blockId of this.#fs.file(fileId).blockIds) {
@@ -82,6 +89,18 @@ export class FileContents {
         yield* this.#objects.readBlock(blockId, Math.max(0, start - offset), Math.min(size, end - offset));
       }
       offset += size;
+    }
+  }
+
+  /** All bytes of a file version; `key` in encrypted libraries, where blocks are decrypted one by one. */
+  async *whole(file: StoredFile, key: FileKey | undefined): AsyncGenerator<Buffer> {
+    if (key === undefined) return yield* this.read(file.id, 0, file.size);
+    for (const blockId of this.#fs.file(file.id).blockIds) {
+      const pieces: Buffer[] = [];
+      const stored = this.#objects.readBlock(blockId, 0, this.#objects.blockSize(blockId));
+      for await (const piece of stored) pieces.push(piece);
+      const plain = decryptBlock(Buffer.concat(pieces), key);
+      for (let at = 0; at < plain.length; at += PIECE) yield plain.subarray(at, at + PIECE);
     }
   }
 }

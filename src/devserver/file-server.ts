@@ -9,7 +9,7 @@ import type { Exchange, WireReply } from "./exchange.ts";
 import { failureReply } from "./fault-reply.ts";
 import type { AccessToken } from "./links.ts";
 import type { Services } from "./services.ts";
-import { update, upload } from "./upload.ts";
+import { storePart, update, upload } from "./upload.ts";
 import { readUploadForm } from "./upload-form.ts";
 import { goText, preflight, UploadError, uploadError } from "./wire-upload.ts";
 
@@ -54,11 +54,11 @@ export class FileServer {
     const name = decodeName(match[2]!);
     const header = (field: string) => exchange.header(field);
     const inline = token.op === "view";
-    return download({ libraryId: token.libraryId, fileId: token.target, name, inline, header }, this.#services);
+    return download({ ...token, fileId: token.target, name, inline, header }, this.#services);
   }
 
   async #upload(exchange: Exchange, url: URL, match: RegExpExecArray): Promise<WireReply> {
-    const { flavour, store } = this.#services;
+    const { flavour } = this.#services;
     const [, op, suffix, tokenId] = match as unknown as [string, "upload" | "update", string, string];
     if (exchange.request.method === "OPTIONS") return preflight();
     try {
@@ -74,7 +74,7 @@ export class FileServer {
       const counted = count(exchange.body(), (bytes) => {
         contentLength += bytes;
       });
-      const form = await readUploadForm(type, counted, (part) => store.contents.store(part), flavour);
+      const form = await readUploadForm(type, counted, (part) => storePart(part, token, this.#services), flavour);
       const request = { token, query, form, ajax, contentLength };
       return op === "upload" ? upload(request, this.#services) : update(request, this.#services);
     } catch (error) {

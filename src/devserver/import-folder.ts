@@ -5,6 +5,7 @@
 import { createReadStream } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
+import type { FileKey } from "./encryption.ts";
 import type { FileContents } from "./file-content.ts";
 import type { FsObjects } from "./fs-objects.ts";
 import { type Dirent, MODE_DIRECTORY, MODE_EXECUTABLE, MODE_FILE } from "./objects.ts";
@@ -16,6 +17,7 @@ export async function readFolder(
   modifier: string,
   contents: FileContents,
   fs: FsObjects,
+  key?: FileKey,
 ): Promise<Dirent[]> {
   const entries = new Map<string, Dirent>();
   for (const local of await readdir(folder, { withFileTypes: true })) {
@@ -24,11 +26,11 @@ export async function readFolder(
     const path = join(folder, local.name);
     if (local.isDirectory()) {
       const { mtimeMs } = await stat(path);
-      const id = fs.putDirectory(await readFolder(path, modifier, contents, fs));
+      const id = fs.putDirectory(await readFolder(path, modifier, contents, fs, key));
       entries.set(name, { name, id, mode: MODE_DIRECTORY, mtime: Math.floor(mtimeMs / 1000), size: 0, modifier: "" });
     } else if (local.isFile()) {
       const { mtimeMs, mode } = await stat(path);
-      const stored = await contents.store(createReadStream(path) as AsyncIterable<Buffer>);
+      const stored = await contents.store(createReadStream(path) as AsyncIterable<Buffer>, key);
       const fileMode = (mode & 0o100) !== 0 ? MODE_EXECUTABLE : MODE_FILE;
       entries.set(name, { name, ...stored, mode: fileMode, mtime: Math.floor(mtimeMs / 1000), modifier });
     }

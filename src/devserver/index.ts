@@ -19,6 +19,7 @@ import { RequestLog } from "./request-log.ts";
 import { Router } from "./router.ts";
 import type { Flavour, Services } from "./services.ts";
 import { Store, type UserOptions } from "./store.ts";
+import { UnlockedKeys } from "./unlocked-keys.ts";
 
 export interface DevServerOptions {
   /** Folder to keep everything in; memory when absent. */
@@ -83,11 +84,13 @@ export async function createDevServer(options: DevServerOptions = {}): Promise<D
   };
   const store = new Store({ data: options.data, now, users: options.users ?? DEFAULT_USERS });
   const links = new AccessTokens(now, options.linkLifetimeMs ?? HOUR);
+  const keys = new UnlockedKeys(now);
   const partials = new PartialFiles(options.data);
   const requests = new RequestLog();
   const origins: Origin[] = [];
   const faults = new Faults({
     expireLinks: () => links.expireAll(),
+    lockLibraries: () => keys.forgetAll(),
     setDown: (down) => {
       for (const origin of origins) origin.setDown(down);
     },
@@ -96,6 +99,7 @@ export async function createDevServer(options: DevServerOptions = {}): Promise<D
   const services: Services = {
     store,
     links,
+    keys,
     partials,
     announcesChunks: options.announcesChunks ?? false,
     now,

@@ -17,6 +17,11 @@ export type Channel =
   | { readonly type: "shared"; readonly library: Library; readonly permission: Permission }
   | { readonly type: "group"; readonly library: Library; readonly permission: Permission; readonly group: GroupShare };
 
+/** A listing knows of the encryption that it is there, and the salt. */
+function encryptionOf(library: Library) {
+  return { shown: { encrypted: library.isEncrypted }, salt: { salt: library.record.encryption?.salt ?? "" } };
+}
+
 function parts({ library }: Channel, services: Services) {
   const { head, record } = library;
   const [owner, modifier] = [person(record.ownerId, services), person(head.creatorName, services)];
@@ -33,6 +38,7 @@ function parts({ library }: Channel, services: Services) {
     size: { size: bytes },
     formatted: { size_formatted: formatSize(bytes) },
     head: { head_commit_id: head.id, version: 1 },
+    encryption: encryptionOf(library),
     owner,
   };
 }
@@ -40,26 +46,27 @@ function parts({ library }: Channel, services: Services) {
 /** One line of GET api2/repos/. */
 export function libraryItem(channel: Channel, services: Services): object {
   const { library, permission } = channel;
-  const { owners, time, relative, modifier, size, formatted, head, owner } = parts(channel, services);
+  const { owners, time, relative, modifier, size, formatted, head, encryption, owner } = parts(channel, services);
+  const { shown: encrypted, salt } = encryption;
   const { id, record } = library;
   const { name } = record;
   switch (channel.type) {
     case "mine":
       return {
         ...{ type: "repo", id, ...owners, name, ...time, ...modifier, ...relative, ...size, ...formatted },
-        ...{ encrypted: false, permission, virtual: false, root: "", ...head, salt: "" },
+        ...{ ...encrypted, permission, virtual: false, root: "", ...head, ...salt },
       };
     case "shared":
       return {
         ...{ type: "srepo", id, ...owners, name, owner_nickname: owner.name, ...time, ...relative, ...modifier },
-        ...{ ...size, ...formatted, encrypted: false, permission, share_type: "personal", root: "", ...head },
-        ...{ group_name: "", salt: "", is_admin: false },
+        ...{ ...size, ...formatted, ...encrypted, permission, share_type: "personal", root: "", ...head },
+        ...{ group_name: "", ...salt, is_admin: false },
       };
     case "group":
       return {
         ...{ type: "grepo", id, name, groupid: channel.group.groupId, group_name: channel.group.name },
-        ...{ owner: channel.group.name, ...time, ...relative, ...modifier, ...size, encrypted: false, permission },
-        ...{ root: "", ...head, salt: "", share_from: record.ownerId, share_from_name: owner.name },
+        ...{ owner: channel.group.name, ...time, ...relative, ...modifier, ...size, ...encrypted, permission },
+        ...{ root: "", ...head, ...salt, share_from: record.ownerId, share_from_name: owner.name },
         share_from_contact_email: owner.email,
       };
   }
@@ -84,12 +91,12 @@ export function libraryItemV21(channel: Channel, starred: boolean, services: Ser
     repo_name: record.name,
     ...(type === "mine" ? { ...owners, ...changed } : { ...changed, ...owners }),
     size: library.fs.totals(head.rootId).bytes,
-    encrypted: false,
+    encrypted: library.isEncrypted,
     permission,
     starred,
     monitored: false,
     status: record.readOnly ? "read-only" : "normal",
-    salt: "",
+    salt: record.encryption?.salt ?? "",
     ...(type === "mine" ? {} : { is_admin: false }),
   };
 }
@@ -111,11 +118,11 @@ export function downloadInfo(library: Library, user: UserRecord, token: string, 
     repo_size_formatted: formatSize(bytes),
     mtime: head.ctime,
     mtime_relative: relativeTime(head.ctime, services.now()),
-    encrypted: "",
-    enc_version: 0,
-    salt: "",
-    magic: "",
-    random_key: "",
+    encrypted: record.encryption === undefined ? "" : 1,
+    enc_version: record.encryption?.version ?? 0,
+    salt: record.encryption?.salt ?? "",
+    magic: record.encryption?.magic ?? "",
+    random_key: record.encryption?.randomKey ?? "",
     repo_version: 1,
     head_commit_id: head.id,
     permission: services.store.permission(user.id, library),

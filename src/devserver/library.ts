@@ -4,6 +4,7 @@
  * commit is lost; a change that leaves the root as it was makes no commit. Names and parent paths are stored in NFC.
  * Called by store.ts, transfer.ts, the web API and the file server.
  */
+import type { EncryptionRecord } from "./encryption.ts";
 import type { FsObjects } from "./fs-objects.ts";
 import type { ObjectStore } from "./object-store.ts";
 import {
@@ -45,6 +46,8 @@ export interface LibraryRecord {
   readonly groupShares: GroupShare[];
   /** Library status 1: everybody reads, nobody writes. */
   readOnly: boolean;
+  /** Absent: not encrypted. */
+  encryption?: EncryptionRecord;
   head: string;
 }
 
@@ -79,6 +82,10 @@ export class Library {
 
   get id(): string {
     return this.record.id;
+  }
+
+  get isEncrypted(): boolean {
+    return this.record.encryption !== undefined;
   }
 
   get fs(): FsObjects {
@@ -155,12 +162,19 @@ export class Library {
       secondParentId: null,
       libraryName: this.record.name,
       libraryDescription: this.record.description,
+      encryption: this.record.encryption,
     };
     const commit = { id: commitId(fields), ...fields };
     this.#context.objects.put("commits", commit.id, encodeCommit(commit));
     this.record.head = commit.id;
     this.#head = commit;
     this.#context.changed();
+  }
+
+  /** seaf-server makes a commit of it, because commits carry the words. */
+  setEncryption(by: string, encryption: EncryptionRecord): void {
+    this.record.encryption = encryption;
+    this.#commitAlways(by, "Changed library password", this.root);
   }
 
   setReadOnly(readOnly: boolean): void {

@@ -4,6 +4,7 @@
  * descending bytewise; the empty file and the empty directory are the zero id and have no object (seafile-server fs-mgr.c).
  */
 import { createHash } from "node:crypto";
+import type { EncryptionRecord } from "./encryption.ts";
 import { spacedJson } from "./json-text.ts";
 
 export const ZERO_ID = "0".repeat(40);
@@ -43,6 +44,7 @@ export interface Commit {
   readonly secondParentId: string | null;
   readonly libraryName: string;
   readonly libraryDescription: string;
+  readonly encryption: EncryptionRecord | undefined;
 }
 
 export interface Encoded {
@@ -145,9 +147,24 @@ export function encodeCommit(commit: Commit): Buffer {
     repo_name: commit.libraryName,
     repo_desc: commit.libraryDescription,
     repo_category: null,
+    ...encryptionFields(commit.encryption),
     version: 1,
   });
   return Buffer.from(text, "utf8");
+}
+
+/** Salt is there from version 3 on (common/commit-mgr.c). */
+function encryptionFields(encryption: EncryptionRecord | undefined) {
+  if (encryption === undefined) return {};
+  const { version, salt, magic, randomKey } = encryption;
+  return { encrypted: "true", enc_version: version, magic, key: randomKey, ...(salt === "" ? {} : { salt }) };
+}
+
+function encryptionOf(raw: Record<string, string | number | null>): EncryptionRecord | undefined {
+  if (raw["encrypted"] !== "true") return undefined;
+  const [magic, randomKey] = [String(raw["magic"]), String(raw["key"])];
+  const version = raw["enc_version"] as EncryptionRecord["version"];
+  return { version, salt: String(raw["salt"] ?? ""), magic, randomKey };
 }
 
 export function decodeCommit(bytes: Buffer): Commit {
@@ -163,5 +180,6 @@ export function decodeCommit(bytes: Buffer): Commit {
     secondParentId: raw["second_parent_id"] as string | null,
     libraryName: String(raw["repo_name"]),
     libraryDescription: String(raw["repo_desc"]),
+    encryption: encryptionOf(raw),
   };
 }

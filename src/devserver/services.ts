@@ -8,12 +8,14 @@ import type { Mailer } from "./mail.ts";
 import type { PartialFiles } from "./partial-files.ts";
 import type { RateLimit } from "./rate-limit.ts";
 import type { Store } from "./store.ts";
+import type { UnlockedKeys } from "./unlocked-keys.ts";
 
 export type Flavour = "c" | "go";
 
 export interface Services {
   readonly store: Store;
   readonly links: AccessTokens;
+  readonly keys: UnlockedKeys;
   readonly partials: PartialFiles;
   /** ENABLE_RESUMABLE_FILEUPLOAD: file-uploaded-bytes says Accept-Ranges. Chunks are taken in any case. */
   readonly announcesChunks: boolean;

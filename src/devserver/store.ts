@@ -5,6 +5,14 @@
  */
 import { createHash, randomBytes, randomUUID } from "node:crypto";
 import { join } from "node:path";
+import {
+  changedPassword,
+  type EncryptionRecord,
+  type EncryptionVersion,
+  type FileKey,
+  fileKeyOf,
+  newEncryption,
+} from "./encryption.ts";
 import { FileContents } from "./file-content.ts";
 import { FsObjects } from "./fs-objects.ts";
 import { readFolder } from "./import-folder.ts";
@@ -48,6 +56,17 @@ export interface StoreOptions {
   readonly users: readonly UserOptions[];
 }
 
+export interface LibraryOptions {
+  readonly description?: string;
+  readonly readOnly?: boolean;
+  /** Makes it encrypted. */
+  readonly password?: string;
+  /** Default 2, as servers have it. */
+  readonly encVersion?: EncryptionVersion;
+  /** What a client prepared, without telling the password, for the id it chose. */
+  readonly prepared?: { readonly id: string; readonly encryption: EncryptionRecord };
+}
+
 interface Credentials {
   readonly password: string;
   readonly otp: string | undefined;
@@ -66,6 +85,8 @@ export class Store {
   readonly #file: StateFile;
   readonly #libraries = new Map<string, Library>();
   readonly #credentials = new Map<string, Credentials>();
+  /** Of libraries made here with a password, for direct access. */
+  readonly #ownKeys = new Map<string, FileKey>();
   readonly #context: LibraryContext;
 
   constructor(options: StoreOptions) {
@@ -181,23 +202,28 @@ export class Store {
     return library;
   }
 
-  createLibrary(owner: string, name: string, options: { description?: string; readOnly?: boolean } = {}): string {
+  createLibrary(owner: string, name: string, options: LibraryOptions = {}): string {
     const user = this.#existingUser(owner);
+    const { password, encVersion = 2, prepared } = options;
+    const id = prepared?.id ?? randomUUID();
+    const encryption = password === undefined ? prepared?.encryption : newEncryption(id, password, encVersion);
     const record = {
-      id: randomUUID(),
+      id,
       name,
       description: options.description ?? "",
       ownerId: user.id,
       shares: {},
       groupShares: [],
       readOnly: options.readOnly ?? false,
+      ...(encryption === undefined ? {} : { encryption }),
       head: "",
     };
     const library = new Library(record, this.#context);
     this.#libraries.set(record.id, library);
     this.#file.state.libraries.push(record);
     library.commit(user.id, "Created library", ZERO_ID);
-    return record.id;
+    if (password !== undefined) this.unlock(id, password);
+    return id;
   }
 
   deleteLibrary(id: string): void {
@@ -231,6 +257,30 @@ export class Store {
 
   // Direct access for tests and the importer; paths are absolute ("/a/b"), what is missing throws
 
+  /** For direct access to the content of an encrypted library that this process has not made. */
+  unlock(libraryId: string, password: string): void {
+    const { id, record } = this.#existingLibrary(libraryId);
+    const key = record.encryption && fileKeyOf(id, password, record.encryption);
+    if (key === undefined) throw new Error("This is not the password of an encrypted library.");
+    this.#ownKeys.set(id, key);
+  }
+
+  /** As its owner does in the web interface. Throws for a wrong old password. */
+  changePassword(libraryId: string, passwords: { readonly old: string; readonly new: string }): void {
+    const library = this.#existingLibrary(libraryId);
+    const { encryption, ownerId } = library.record;
+    const changed = encryption && changedPassword(library.id, passwords, encryption);
+    if (changed === undefined) throw new Error("This is not the password of an encrypted library.");
+    library.setEncryption(ownerId, changed);
+  }
+
+  /** undefined: the library is not encrypted. */
+  #ownKey({ id, isEncrypted }: Library): FileKey | undefined {
+    const key = this.#ownKeys.get(id);
+    if (isEncrypted && key === undefined) throw new Error("Unlock the encrypted library first.");
+    return key;
+  }
+
   list(libraryId: string, path: string): StoredEntry[] {
     const entries = this.#existingLibrary(libraryId).entries(path);
     if (entries === undefined) throw new tree.PathError(path);
@@ -238,10 +288,12 @@ export class Store {
   }
 
   async readFile(libraryId: string, path: string): Promise<Buffer> {
-    const entry = this.#existingLibrary(libraryId).find(path);
+    const library = this.#existingLibrary(libraryId);
+    const entry = library.find(path);
     if (entry === undefined || isDirectory(entry)) throw new Error(`There is no file ${path} in this library.`);
+    const key = this.#ownKey(library);
     const chunks: Buffer[] = [];
-    for await (const chunk of this.contents.read(entry.id, 0, entry.size)) chunks.push(chunk);
+    for await (const chunk of this.contents.whole(entry, key)) chunks.push(chunk);
     return Buffer.concat(chunks);
   }
 
@@ -253,7 +305,7 @@ export class Store {
     options: { mtime?: number; mkdirs?: boolean } = {},
   ): Promise<void> {
     const library = this.#existingLibrary(libraryId);
-    const stored = await this.contents.store([Buffer.from(data)]);
+    const stored = await this.contents.store([Buffer.from(data)], this.#ownKey(library));
     const by = library.record.ownerId;
     if (options.mkdirs) library.makeDirectories(by, dirname(path));
     library.addFiles(by, dirname(path), [{ name: basename(path), mtime: options.mtime, ...stored }], true);
@@ -295,7 +347,7 @@ export class Store {
   async importFolder(libraryId: string, folder: string): Promise<void> {
     const library = this.#existingLibrary(libraryId);
     const by = library.record.ownerId;
-    const entries = await readFolder(folder, by, this.contents, this.fs);
+    const entries = await readFolder(folder, by, this.contents, this.fs, this.#ownKey(library));
     const root = tree.put(this.fs, library.root, "/", entries, library.now());
     library.commit(by, `Added "${basename(folder)}".`, root);
   }

@@ -33,6 +33,8 @@ export function transfer(request: Transfer): string[] | undefined {
     if (source === target) return undefined;
     throw new RpcError(`Failed to ${verb}`);
   }
+  // Blocks of one library mean nothing under the key of another; the server refuses as often as it re-encrypts.
+  if (source !== target && (source.isEncrypted || target.isEncrypted)) throw new RpcError(`Failed to ${verb}`);
   const taken = target.names(targetDirectory);
   if (taken === undefined || isInside(request, entries)) throw new RpcError(`Failed to ${verb}`);
   const added = entries.map((entry, index): Dirent => {

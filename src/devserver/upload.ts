@@ -4,8 +4,10 @@
  * chunk-upload.ts.
  */
 import type { WireReply } from "./exchange.ts";
+import type { StoredFile } from "./file-content.ts";
 import { type Library, RpcError } from "./library.ts";
 import type { AccessToken } from "./links.ts";
+import { ZERO_ID } from "./objects.ts";
 import { basename, canonicalDirectory, dirname, isValidName, joinPath } from "./paths.ts";
 import type { Services } from "./services.ts";
 import { updateFile } from "./update-file.ts";
@@ -28,6 +30,28 @@ function libraryById(id: string, services: Services): Library {
   return library;
 }
 
+/** Stores what arrives as the library keeps it; without the key of an encrypted one the bytes go nowhere. */
+export async function storePart(
+  content: AsyncIterable<Buffer>,
+  { libraryId, userId }: AccessToken,
+  { store, keys }: Services,
+): Promise<StoredFile> {
+  const library = store.library(libraryId);
+  if (library === undefined || !keys.isLocked(library, userId)) {
+    return store.contents.store(content, library && keys.key(library, userId));
+  }
+  let size = 0;
+  for await (const chunk of content) size += chunk.length;
+  return { id: ZERO_ID, size };
+}
+
+/** After all other checks, where the servers begin to make blocks. */
+function demandKey(library: Library, { token }: UploadRequest, { keys, flavour }: Services): void {
+  if (!keys.isLocked(library, token.userId)) return;
+  if (flavour === "c") throw new UploadError(500, "Internal error\n");
+  throw new UploadError(400, "Repo is encrypted. Please provide password to view it.");
+}
+
 export function upload(request: UploadRequest, services: Services): WireReply {
   const { form, query } = request;
   const { flavour } = services;
@@ -38,6 +62,7 @@ export function upload(request: UploadRequest, services: Services): WireReply {
   const relative = relativePath(form, flavour);
   for (const file of form.files) demandName(file.name, services);
   demandRoom(library, request, services);
+  demandKey(library, request, services);
   // The C server collects the files of a request in a list that grows at its front.
   const files = flavour === "c" ? form.files.toReversed() : form.files;
   const mtime = modifyTime(form, services);
@@ -106,6 +131,7 @@ export function update(request: UploadRequest, services: Services): WireReply {
   demandName(name, services);
   if (library.directoryId(folder) === undefined) throw new UploadError(400, "Parent dir doesn't exist.\n");
   demandRoom(library, request, services);
+  demandKey(library, request, services);
   const base = query.get("head") ?? undefined;
   const mtime = modifyTime(form, services);
   updateFile(library, { by: token.userId, path: joinPath(folder, name), file, mtime, base }, services);

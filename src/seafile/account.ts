@@ -16,6 +16,7 @@ import { DEFAULT_RETRY, type RetryPolicy, retry } from "./retry.ts";
 import type { LibraryLine } from "./schema.ts";
 import type { Source } from "./source.ts";
 import type { LibraryId, LibraryInfo, Quota } from "./types.ts";
+import { Unlocker } from "./unlocker.ts";
 
 export interface LoginOptions {
   readonly server: string;
@@ -68,13 +69,16 @@ export class Account implements Source {
   readonly #libraries = new Map<LibraryId, AccountLibrary>();
   #version: Promise<string> | undefined;
 
-  constructor(options: ClientOptions & { readonly token: string }) {
+  /** `renewPasswordsMs`: see UnlockerOptions. */
+  constructor(options: ClientOptions & { readonly token: string; readonly renewPasswordsMs?: number }) {
     const { log, fileServer } = options;
     const policy = { ...DEFAULT_RETRY, ...options.retry };
+    const clock = options.clock ?? Date.now;
     this.#http = new HttpClient(options);
     this.#context = {
       http: this.#http,
-      links: new LinkCache({ http: this.#http, policy, log, clock: options.clock ?? Date.now, fileServer }),
+      links: new LinkCache({ http: this.#http, policy, log, clock, fileServer }),
+      unlocker: new Unlocker({ http: this.#http, policy, log, renewMs: options.renewPasswordsMs }),
       log,
       policy,
       limits: { ...DEFAULT_LIMITS, ...options.limits },
@@ -114,7 +118,9 @@ export class Account implements Source {
       const other = best.get(line.id);
       if (other === undefined || rankOf(line.permission) < rankOf(other.permission)) best.set(line.id, line);
     }
-    return [...best.values()].map(libraryInfo);
+    const infos = [...best.values()].map(libraryInfo);
+    for (const info of infos) this.#context.unlocker.know(info);
+    return infos;
   }
 
   /** What the logged-in account uses and may use. */
@@ -123,8 +129,24 @@ export class Account implements Source {
     return { used: usage, total: total > 0 ? total : null };
   }
 
+  /** A password of an encrypted library, to be used at first need. */
+  givePassword(library: LibraryId, password: string): void {
+    this.#context.unlocker.give(library, password);
+  }
+
+  /** Is the content of the library out of reach, as far as is known without a request? */
+  isLocked(library: LibraryId): boolean {
+    return this.#context.unlocker.refusal(library) !== undefined;
+  }
+
+  /** Unlocks an encrypted library now. Rejects with "wrong-password", and keeps the password that it had. */
+  unlock(library: LibraryId, password: string, signal?: AbortSignal): Promise<void> {
+    return this.#context.unlocker.offer(library, password, signal);
+  }
+
   /** The same object for the same library; it takes over the newer line. */
   library(info: LibraryInfo): AccountLibrary {
+    this.#context.unlocker.know(info);
     const known = this.#libraries.get(info.id);
     if (known !== undefined) {
       known.update(info);
@@ -137,6 +159,7 @@ export class Account implements Source {
 
   /** Breaks off what is under way and closes all connections. */
   async close(): Promise<void> {
+    this.#context.unlocker.stop();
     await this.#http.close();
   }
 

@@ -8,10 +8,12 @@ import type { Interrupted } from "./library-chunks.ts";
 import type { Limits } from "./limits.ts";
 import type { LinkCache } from "./links.ts";
 import { type RetryPolicy, retry } from "./retry.ts";
+import type { Unlocker } from "./unlocker.ts";
 
 export interface Context {
   readonly http: HttpClient;
   readonly links: LinkCache;
+  readonly unlocker: Unlocker;
   readonly log: Logger;
   readonly policy: RetryPolicy;
   readonly limits: Limits;

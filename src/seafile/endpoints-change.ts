@@ -4,6 +4,7 @@
  * Called by library-apply.ts, library-move.ts and library-remove.ts.
  */
 import type { HttpClient } from "./http.ts";
+import type { FileKey } from "./library-key.ts";
 import { nameOf } from "./names.ts";
 import { changedDir, changedFile, parse, success } from "./schema.ts";
 import type { LibraryId, ObjectId } from "./types.ts";
@@ -23,6 +24,8 @@ export interface ChangeTarget {
   readonly library: LibraryId;
   /** Is it charged to the quota of the logged-in account? */
   readonly own: boolean;
+  /** By which the ids of content are known in an encrypted library. */
+  readonly key?: FileKey | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 

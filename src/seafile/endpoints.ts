@@ -80,7 +80,7 @@ export async function getLibrary(
   http: HttpClient,
   library: LibraryId,
   signal?: AbortSignal,
-): Promise<{ size: number; no_quota?: boolean | null | undefined }> {
+): Promise<{ size: number; no_quota?: boolean | null | undefined; lib_need_decrypt?: boolean | null | undefined }> {
   const what = "Asking for the library";
   const target = `/api/v2.1/repos/${library}/`;
   const answer = await http.call({ side: "seahub", what, method: "GET", target, signal });

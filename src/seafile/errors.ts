@@ -18,6 +18,7 @@ export type Kind =
   | "too-large"
   | "too-many-files"
   | "encrypted"
+  | "wrong-password"
   | "read-only"
   | "throttled"
   | "busy"
@@ -62,6 +63,13 @@ export class SeafileError extends Error {
 /** Does it say that what was asked for is not there? */
 export function isMissing(error: unknown): boolean {
   return error instanceof SeafileError && error.kind === "not-found";
+}
+
+const NEEDS_PASSWORD = "the library is encrypted, and the server needs its password";
+
+/** Does it say that the server has no key of an encrypted library, or no longer has it? */
+export function isLocked(error: unknown): error is SeafileError {
+  return error instanceof SeafileError && error.kind === "encrypted";
 }
 
 /** Who answered: the web application or the service that moves bytes. */
@@ -123,7 +131,7 @@ function seahubFailure(
       return ["throttled", "the server limits the number of requests; try again later"];
     case 440:
     case 441:
-      return ["encrypted", "the library is encrypted"];
+      return ["encrypted", NEEDS_PASSWORD];
     case 443:
       return ["quota", "the quota of the library's owner is used up"];
     case 447:
@@ -142,14 +150,15 @@ function badRequest(text: string): [kind: Kind, sentence: string] {
   if (/too long/i.test(text)) return ["name-too-long", "the server refuses the name as too long"];
   if (/\b(new)?name\b.*invalid|invalid.*(file)?name/i.test(text))
     return ["invalid-name", "the server refuses the name"];
-  if (/encrypted/i.test(text)) return ["encrypted", "the library is encrypted"];
+  if (/(incorrect|wrong) password/i.test(text)) return ["wrong-password", "the library has another password"];
+  if (/encrypted/i.test(text)) return ["encrypted", NEEDS_PASSWORD];
   return ["invalid", "the server refuses the request"];
 }
 
 /** Statuses of the file server: server/upload-file.c, server/access-file.c, fileserver/fileop.go. */
 function fileServerFailure(status: number, { text, shape }: Reason): [kind: Kind, sentence: string] {
   if (/not writable/i.test(text)) return ["read-only", "the library is read-only at present"];
-  if (/repo is encrypted/i.test(text)) return ["encrypted", "the library is encrypted"];
+  if (/repo is encrypted/i.test(text)) return ["encrypted", NEEDS_PASSWORD];
   switch (status) {
     case 400:
       if (/doesn't exist|bad repo id/i.test(text)) return ["not-found", "the folder does not exist on the server"];

@@ -7,6 +7,7 @@ import type { ChangeResult } from "./change-result.ts";
 import type { Context } from "./context.ts";
 import { type Changed, type ChangeTarget, postMkdir } from "./endpoints-change.ts";
 import { SeafileError } from "./errors.ts";
+import type { FileKey } from "./library-key.ts";
 import { applyMove } from "./library-move.ts";
 import { refusal, runsOf } from "./library-plan.ts";
 import { applyPut } from "./library-put.ts";
@@ -25,12 +26,13 @@ export async function applyChanges(
   changes: readonly Change[],
   signal: AbortSignal | undefined,
 ): Promise<ChangeResult[]> {
-  const at: ChangeTarget = { http: context.http, library: library.id, own: library.kind === "own", signal };
+  const { locked, key } = await unlockFor(context, library, changes, signal);
+  const at: ChangeTarget = { http: context.http, library: library.id, own: library.kind === "own", key, signal };
   const results: ChangeResult[] = [];
   try {
     const keepsMtimes = changes.length < 2 || (await keepsMtimesOrMay(context, signal));
-    for (const run of runsOf(changes, { context, library, keepsMtimes })) {
-      if (run.op === "one") results.push(await applyOne(context, library, at, run.change));
+    for (const run of runsOf(changes, { context, library, keepsMtimes, locked })) {
+      if (run.op === "one") results.push(await applyOne(context, { library, locked }, at, run.change));
       else if (run.op === "puts") results.push(...(await applyPuts(context, at, run.puts)));
       else results.push(...(await applyRemoves(context, at, run.removes)));
     }
@@ -42,6 +44,23 @@ export async function applyChanges(
     throw error;
   }
   return results;
+}
+
+/** Content needs the key on the server, and its ids need it here; names need none. */
+async function unlockFor(
+  { unlocker }: Context,
+  { id, encrypted }: LibraryInfo,
+  changes: readonly Change[],
+  signal: AbortSignal | undefined,
+): Promise<{ readonly locked?: SeafileError; readonly key?: FileKey | undefined }> {
+  if (!encrypted || !changes.some(({ op }) => op === "put")) return {};
+  try {
+    await unlocker.unlock(id, signal);
+    return { key: await unlocker.fileKey(id, signal) };
+  } catch (error) {
+    if (error instanceof SeafileError && !signal?.aborted) return { locked: error };
+    throw error;
+  }
 }
 
 /** Whether puts of different mtimes may share a request is no reason to fail: the puts themselves will tell. */
@@ -56,12 +75,12 @@ async function keepsMtimesOrMay(context: Context, signal: AbortSignal | undefine
 
 async function applyOne(
   context: Context,
-  library: LibraryInfo,
+  { library, locked }: { readonly library: LibraryInfo; readonly locked: SeafileError | undefined },
   at: ChangeTarget,
   change: Change,
 ): Promise<ChangeResult> {
   try {
-    const refused = refusal(library, change);
+    const refused = refusal(library, change, locked);
     if (refused !== undefined) throw refused;
     const entry = await perform(context, at, change);
     return entry === undefined ? { ok: true } : { ok: true, entry };

@@ -71,9 +71,9 @@ class ChunkedUpload {
   readonly #cursor: ContentCursor;
   /** What the server has taken: so many bytes, and their id. */
   #sent = 0;
-  #hasher = new ContentHasher();
+  #hasher: ContentHasher;
   /** The same with the chunk under way. */
-  #next = new ContentHasher();
+  #next: ContentHasher;
   #end = 0;
   #restarts = 0;
   /** After a failure it is asked what has arrived. */
@@ -84,6 +84,8 @@ class ChunkedUpload {
     this.#at = at;
     this.#put = put;
     this.#cursor = new ContentCursor(put.content, at.signal);
+    this.#hasher = new ContentHasher(at.key);
+    this.#next = new ContentHasher(at.key);
   }
 
   close(): Promise<void> {
@@ -142,7 +144,7 @@ class ChunkedUpload {
   async #resume(arrived: number): Promise<void> {
     const left = this.#context.interrupted.get(this.#key);
     if (left === undefined || left.total !== this.#total || left.sent > arrived) return;
-    const hasher = new ContentHasher();
+    const hasher = new ContentHasher(this.#at.key);
     for await (const piece of this.#cursor.read(0, left.sent)) hasher.update(piece);
     if (hasher.id() !== left.id) return;
     this.#sent = left.sent;
@@ -216,8 +218,8 @@ class ChunkedUpload {
       throw new SeafileError("server", message, { unapplied: true });
     }
     this.#sent = 0;
-    this.#hasher = new ContentHasher();
-    this.#next = new ContentHasher();
+    this.#hasher = new ContentHasher(this.#at.key);
+    this.#next = new ContentHasher(this.#at.key);
   }
 
   /**
@@ -257,7 +259,9 @@ class ChunkedUpload {
   #compare(stored: Uploaded): ChunkedOutcome {
     const { log, refused } = this.#context;
     const { path, replace } = this.#put;
-    if (stored.id === this.#next.id()) return { stored };
+    // Of an encryption that is not known here the server cannot be checked.
+    const isUnknown = this.#context.unlocker.isEncrypted(this.#at.library) && this.#at.key === undefined;
+    if (isUnknown || stored.id === this.#next.id()) return { stored };
     refused.add("chunks");
     log.warn(
       { path, replace },

@@ -16,15 +16,10 @@ export type Run =
   | { readonly op: "removes"; readonly removes: readonly Remove[] }
   | { readonly op: "puts"; readonly puts: readonly Put[] };
 
-/** What needs no request to be refused. */
-export function refusal(library: LibraryInfo, change: Change): SeafileError | undefined {
+/** What needs no request to be refused. `locked`: why content of an encrypted library cannot be stored. */
+export function refusal(library: LibraryInfo, change: Change, locked?: SeafileError): SeafileError | undefined {
   if (!library.writable) return new SeafileError("read-only", `The library "${library.name}" is shared read-only.`);
-  if (library.encrypted && change.op === "put") {
-    return new SeafileError(
-      "encrypted",
-      `The library "${library.name}" is encrypted; files in it cannot be stored yet.`,
-    );
-  }
+  if (locked !== undefined && change.op === "put") return locked;
   // Every writing endpoint turns paths into NFC first, and would hit another entry, or make one, or silently do nothing.
   for (const path of existingPaths(change)) {
     if (path !== toNfc(path)) {
@@ -54,6 +49,8 @@ export interface PlanOptions {
   readonly library: LibraryInfo;
   /** One POST has one mtime, which counts only where the server keeps it. */
   readonly keepsMtimes: boolean;
+  /** Why content of an encrypted library cannot be stored. */
+  readonly locked: SeafileError | undefined;
 }
 
 /** Each run is taken out of the list when the one before it has been applied, because outcomes may change what can be grouped. */
@@ -85,7 +82,7 @@ function removesFrom(changes: readonly Change[], at: number, { context, library 
 }
 
 function putsFrom(changes: readonly Change[], at: number, options: PlanOptions): Put[] {
-  const { context, library, keepsMtimes } = options;
+  const { context, library, keepsMtimes, locked } = options;
   const puts: Put[] = [];
   const paths = new Set<string>();
   let bytes = 0;
@@ -93,7 +90,7 @@ function putsFrom(changes: readonly Change[], at: number, options: PlanOptions):
     const put = { ...next, path: toNfc(next.path) };
     const first = puts[0] ?? put;
     bytes += put.content.size;
-    if (refusal(library, next) !== undefined || !isGroupable(context, put) || paths.has(put.path)) break;
+    if (refusal(library, next, locked) !== undefined || !isGroupable(context, put) || paths.has(put.path)) break;
     if (parentOf(put.path) !== parentOf(first.path)) break;
     if (keepsMtimes && Math.floor(put.mtime) !== Math.floor(first.mtime)) break;
     if (puts.length === context.limits.groupFiles || bytes > context.limits.groupBytes) break;

@@ -129,7 +129,7 @@ class PutGroup {
   /** Whether the content is among the entries where an upload would have put it: then the put is done. */
   async #isStored(put: Put, entries: readonly Found[], replace: boolean): Promise<boolean> {
     const { path, content } = put;
-    const id = await fileIdOf(content, this.#at.signal);
+    const id = await fileIdOf(content, this.#at.key, this.#at.signal);
     const stored = findUploaded(entries, { folder: this.#folder, name: nameOf(path), content, replace }, id);
     if (stored !== undefined) this.#done(put, stored);
     return stored !== undefined;

@@ -58,7 +58,7 @@ async function putOver(context: Context, at: ChangeTarget, change: Put, base: Ob
   }
   if (found.id === base || found.id === change.attempted) return store(context, at, change, true);
   // Our own earlier attempt, broken off before its answer came.
-  if (found.size === content.size && found.id === (await fileIdOf(content, at.signal))) {
+  if (found.size === content.size && found.id === (await fileIdOf(content, at.key, at.signal))) {
     return { name: nameOf(path), id: found.id, size: found.size, now: found.mtime };
   }
   throw conflict(path);

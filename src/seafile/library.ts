@@ -6,13 +6,15 @@
 import type { ChangeResult } from "./change-result.ts";
 import { type Context, repeat } from "./context.ts";
 import { type DirAnswer, getDir, getFileDetail, getLibrary } from "./endpoints.ts";
-import { SeafileError } from "./errors.ts";
+import { type Kind, SeafileError } from "./errors.ts";
 import { applyChanges } from "./library-apply.ts";
 import { nameOf } from "./names.ts";
+import { fileIdOf } from "./object-id.ts";
 import { isWritable } from "./permission.ts";
 import { readVersion } from "./reader.ts";
 import type {
   Change,
+  Content,
   FileVersion,
   LibraryId,
   LibraryInfo,
@@ -24,11 +26,16 @@ import type {
 
 export type { ChangeResult } from "./change-result.ts";
 
+const OUT_OF_REACH: ReadonlySet<Kind> = new Set(["unreachable", "timeout", "server", "throttled", "busy", "protocol"]);
+
 /** What the layers above see of a library, whatever it is reached through: an account, a share link or an upload link. */
 export interface Library {
   readonly id: LibraryId;
   readonly info: LibraryInfo;
   keepsMtimes(signal?: AbortSignal): Promise<boolean>;
+  readonly isLocked: boolean;
+  prepareWriting(signal?: AbortSignal): Promise<void> | undefined;
+  idOf(content: Content, signal?: AbortSignal): Promise<ObjectId | undefined>;
   list(path: string, known?: ObjectId, signal?: AbortSignal): Promise<RemoteListing | "unchanged">;
   stat(path: string, signal?: AbortSignal): Promise<RemoteEntry | undefined>;
   pin(version: FileVersion, signal?: AbortSignal): Promise<ObjectId>;
@@ -66,6 +73,33 @@ export class AccountLibrary implements Library {
     return this.#context.keepsMtimes(signal);
   }
 
+  /** Is the content out of reach, as far as is known without a request? */
+  get isLocked(): boolean {
+    return this.#context.unlocker.refusal(this.id) !== undefined;
+  }
+
+  /**
+   * Before content is accepted that an encrypted library shall store: undefined when nothing has to be waited for. Throws, or rejects
+   * with, "encrypted" or "wrong-password"; a server that cannot be asked now is no reason to refuse.
+   */
+  prepareWriting(signal?: AbortSignal): Promise<void> | undefined {
+    const { unlocker } = this.#context;
+    const refused = unlocker.refusal(this.id);
+    if (refused !== undefined) throw refused;
+    if (!this.#info.encrypted || unlocker.isVerified(this.id)) return undefined;
+    return unlocker.unlock(this.id, signal).catch((error: unknown) => {
+      if (error instanceof SeafileError && !signal?.aborted && OUT_OF_REACH.has(error.kind)) return;
+      throw error;
+    });
+  }
+
+  /** The id that the server will give to the content; undefined when that cannot be known. */
+  async idOf(content: Content, signal?: AbortSignal): Promise<ObjectId | undefined> {
+    const { unlocker } = this.#context;
+    const key = this.#info.encrypted ? await unlocker.fileKey(this.id, signal).catch(() => undefined) : undefined;
+    return this.#info.encrypted && key === undefined ? undefined : fileIdOf(content, key, signal);
+  }
+
   /** Lists a folder in one request; "unchanged" when it still has the id `known`. Rejects with "not-found" for files too. */
   async list(path: string, known?: ObjectId, signal?: AbortSignal): Promise<RemoteListing | "unchanged"> {
     const { http } = this.#context;
@@ -88,22 +122,24 @@ export class AccountLibrary implements Library {
 
   /**
    * Makes sure that a download lease exists for the version, and says which id its path has now (the version's own without
-   * a request when it is leased). Rejects with "not-found" when the path holds no file, "encrypted" for such libraries.
+   * a request when it is leased). Rejects with "not-found" when the path holds no file, "encrypted" or
+   * "wrong-password" when the library is locked.
    */
   async pin(version: FileVersion, signal?: AbortSignal): Promise<ObjectId> {
-    this.#refuseEncrypted();
+    await this.#context.unlocker.unlock(this.id, signal);
     const lease = await this.#context.links.download(this.id, version, signal);
     return lease.id;
   }
 
   /**
    * Bytes [start, end) of exactly that version, clamped to its size, in order, as they arrive. Renews links and repeats
-   * broken requests. Rejects with "gone" when only other content is at the path, "encrypted" for such libraries.
+   * broken requests. Rejects with "gone" when only other content is at the path, "encrypted" or "wrong-password"
+   * when the library is locked.
    */
   async *read(version: FileVersion, start: number, end: number, signal?: AbortSignal): AsyncGenerator<Buffer> {
     const last = Math.min(end, version.size);
     if (start >= last) return;
-    this.#refuseEncrypted();
+    await this.#context.unlocker.unlock(this.id, signal);
     yield* readVersion(this.#context, this.#context.links, { library: this.id, version, start, end: last, signal });
   }
 
@@ -141,13 +177,5 @@ export class AccountLibrary implements Library {
 
   #writable(permission: string | null | undefined): boolean {
     return this.#info.writable && (permission == null || isWritable(permission));
-  }
-
-  #refuseEncrypted(): void {
-    if (!this.#info.encrypted) return;
-    throw new SeafileError(
-      "encrypted",
-      `The library "${this.#info.name}" is encrypted; files in it cannot be read yet.`,
-    );
   }
 }

@@ -67,6 +67,14 @@ export class LinkAccount implements Source {
     return this.link;
   }
 
+  isLocked(): boolean {
+    return false;
+  }
+
+  async unlock(): Promise<void> {
+    throw new SeafileError("not-found", "A link shows no encrypted library.");
+  }
+
   quota(signal?: AbortSignal): Promise<Quota> {
     return this.link.quota(signal);
   }

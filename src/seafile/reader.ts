@@ -5,7 +5,7 @@
  */
 import type { Context } from "./context.ts";
 import { getContent } from "./endpoints-file-server.ts";
-import { SeafileError } from "./errors.ts";
+import { isLocked, SeafileError } from "./errors.ts";
 import type { HttpStream } from "./http-message.ts";
 import type { DownloadLease } from "./links.ts";
 import { RetryBudget } from "./retry.ts";
@@ -28,7 +28,8 @@ export interface Leases {
   drop(lease: DownloadLease): void;
 }
 
-type Reading = Pick<Context, "http" | "log" | "policy">;
+/** A public link has nothing to unlock. */
+type Reading = Pick<Context, "http" | "log" | "policy"> & Partial<Pick<Context, "unlocker">>;
 
 /** Yields bytes [start, end). A cut body is continued where it stopped; bytes that arrive renew the patience. */
 export async function* readVersion(context: Reading, leases: Leases, request: ReadRequest): AsyncGenerator<Buffer> {
@@ -36,17 +37,21 @@ export async function* readVersion(context: Reading, leases: Leases, request: Re
   const budget = new RetryBudget(context.policy, context.log);
   let offset = request.start;
   let renewed = false;
+  let unlocked = false;
   while (offset < end) {
     const lease = await leases.download(library, version, signal).catch((error: unknown) => {
       // Only an opened version is read: that nothing is at its path any more does not make it a name that never was.
       throw error instanceof SeafileError && error.kind === "not-found" ? gone(version, error) : error;
     });
     if (lease.id !== version.id) throw gone(version);
+    const { unlocker } = context;
+    const begun = unlocker?.now();
     try {
       for await (const chunk of range(context, lease.link, { ...request, start: offset })) {
         offset += chunk.length;
         budget.reset();
         renewed = false;
+        unlocked = false;
         yield chunk;
       }
     } catch (error) {
@@ -54,6 +59,13 @@ export async function* readVersion(context: Reading, leases: Leases, request: Re
       if (isRefusedLink(error) && !renewed) {
         renewed = true;
         leases.drop(lease);
+        continue;
+      }
+      // The server keeps the key of an encrypted library for an hour, and not over a restart.
+      if (isLocked(error) && !unlocked && unlocker !== undefined && begun !== undefined) {
+        unlocked = true;
+        unlocker.lost(library, begun);
+        await unlocker.unlock(library, signal);
         continue;
       }
       await budget.backOff(error, signal);

@@ -91,7 +91,18 @@ export const changedFile = z.object({ obj_name: z.string(), obj_id: objectId, si
 /** Removing and moving in batches. */
 export const success = z.object({ success: z.literal(true) });
 
-export const libraryDetail = z.object({ size, no_quota: z.boolean().nullish() });
+export const libraryDetail = z.object({
+  size,
+  no_quota: z.boolean().nullish(),
+  lib_need_decrypt: z.boolean().nullish(),
+});
+
+/** Of an encrypted library, by which its file key is made. */
+export const keyMaterial = z.object({
+  enc_version: z.number().nullish(),
+  salt: z.string().nullish(),
+  random_key: z.string().nullish(),
+});
 
 export const uploaded = z.array(z.object({ name: z.string(), id: objectId, size })).min(1);
 

@@ -75,7 +75,7 @@ export interface LostUpload {
 
 /** Was the upload stored? One listing of the folder tells. */
 export async function settleUpload(at: ChangeTarget, upload: LostUpload): Promise<Uploaded | undefined> {
-  const id = await fileIdOf(upload.content, at.signal);
+  const id = await fileIdOf(upload.content, at.key, at.signal);
   return findUploaded(await entriesOf(at, upload.folder), upload, id);
 }
 

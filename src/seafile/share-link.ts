@@ -78,6 +78,15 @@ export class ShareLink implements Library {
     return false;
   }
 
+  /** Links to encrypted libraries cannot be made. */
+  get isLocked(): boolean {
+    return false;
+  }
+
+  prepareWriting(): undefined {}
+
+  async idOf(): Promise<undefined> {}
+
   /** One request. The server gives no id for the state of a folder; one is made of what it holds. */
   async list(path: string, known?: ObjectId, signal?: AbortSignal): Promise<RemoteListing | "unchanged"> {
     const entries = await this.#list(path, signal);

@@ -3,7 +3,7 @@
  * LinkAccount, used by the vfs and mount.ts.
  */
 import type { Library } from "./library.ts";
-import type { LibraryInfo, Quota } from "./types.ts";
+import type { LibraryId, LibraryInfo, Quota } from "./types.ts";
 
 /** What a mount needs of whatever it reaches libraries through. */
 export interface Source {
@@ -14,5 +14,9 @@ export interface Source {
   libraries(signal?: AbortSignal): Promise<readonly LibraryInfo[]>;
   library(info: LibraryInfo): Library;
   quota(signal?: AbortSignal): Promise<Quota>;
+  /** Is the content of the library out of reach, as far as is known without a request? */
+  isLocked(library: LibraryId): boolean;
+  /** Unlocks an encrypted library now. Rejects with "wrong-password", and keeps the password that it had. */
+  unlock(library: LibraryId, password: string, signal?: AbortSignal): Promise<void>;
   close(): Promise<void>;
 }

@@ -4,9 +4,9 @@
  * looks first. Called by library-put.ts and library-put-group.ts.
  */
 import type { Context } from "./context.ts";
-import { getAccountInfo } from "./endpoints.ts";
+import { getAccountInfo, getLibrary } from "./endpoints.ts";
 import type { ChangeTarget } from "./endpoints-change.ts";
-import { SeafileError } from "./errors.ts";
+import { isLocked, SeafileError } from "./errors.ts";
 import { isRefusedLink } from "./reader.ts";
 import { retry } from "./retry.ts";
 
@@ -25,13 +25,20 @@ export function uncertainKey(at: ChangeTarget, path: string): string {
   return `${at.library} ${path}`;
 }
 
-/** Repeats as retry() allows; the link is renewed once when the file server refuses it. */
+/** Repeats as retry() allows; once each, the link is renewed when the file server refuses it, and a library unlocked that is locked. */
 export async function throughLink<T>(context: Context, at: ChangeTarget, storing: Storing<T>): Promise<T> {
   const { policy, log, links, uncertain } = context;
   const { signal } = at;
-  for (let renewed = false; ; renewed = true) {
+  let renewed = false;
+  let unlocked = false;
+  for (;;) {
     const lease = await links.store(storing.use, at.library, signal);
-    const request = () => storing.post(lease.link).catch((error) => explainCut(at, storing.size, error));
+    const explain = async (error: unknown) => explainLocked(context, at, await explainCut(at, storing.size, error));
+    const request = () =>
+      storing.post(lease.link).catch(async (error) => {
+        throw await explain(error);
+      });
+    const begun = context.unlocker.now();
     const paths = storing.paths();
     try {
       const settle = () => storing.settle();
@@ -42,8 +49,14 @@ export async function throughLink<T>(context: Context, at: ChangeTarget, storing
       if (!(error instanceof SeafileError && error.unapplied)) {
         for (const path of storing.paths()) uncertain.add(uncertainKey(at, path));
       }
-      if (!isRefusedLink(error) || renewed) throw error;
-      links.drop(lease);
+      if (isLocked(error) && !unlocked) {
+        unlocked = true;
+        context.unlocker.lost(at.library, begun);
+        await context.unlocker.unlock(at.library, signal);
+      } else if (isRefusedLink(error) && !renewed) {
+        renewed = true;
+        links.drop(lease);
+      } else throw error;
     }
   }
 }
@@ -55,7 +68,7 @@ const SENT_AT_ONCE = 64 * 1024;
  * From 13 on servers refuse by Content-Length and close the connection while the body is still being sent, so that their
  * 443 may get lost on the way (server/upload-file.c): the account is asked whether the quota was the reason.
  */
-async function explainCut(at: ChangeTarget, size: number, error: unknown): Promise<never> {
+async function explainCut(at: ChangeTarget, size: number, error: unknown): Promise<unknown> {
   if (
     at.own &&
     size > SENT_AT_ONCE &&
@@ -66,8 +79,18 @@ async function explainCut(at: ChangeTarget, size: number, error: unknown): Promi
     const account = await getAccountInfo(at.http, at.signal).catch(() => undefined);
     if (account !== undefined && account.total > 0 && account.usage + size >= account.total) {
       const message = `Storing failed: ${size} bytes do not fit into the account's quota.`;
-      throw new SeafileError("quota", message, { cause: error, unapplied: true });
+      return new SeafileError("quota", message, { cause: error, unapplied: true });
     }
   }
-  throw error;
+  return error;
+}
+
+/** The C server says "Internal error" where it has no key (server/upload-file.c); Seahub knows. Nothing was stored then. */
+async function explainLocked(context: Context, at: ChangeTarget, error: unknown): Promise<unknown> {
+  if (!(error instanceof SeafileError) || error.status !== 500 || !context.unlocker.isEncrypted(at.library))
+    return error;
+  const detail = await getLibrary(at.http, at.library, at.signal).catch(() => undefined);
+  if (detail?.lib_need_decrypt !== true) return error;
+  const message = "Storing failed: the library is encrypted, and the server needs its password.";
+  return new SeafileError("encrypted", message, { status: error.status, unapplied: true, cause: error });
 }

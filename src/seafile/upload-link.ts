@@ -15,11 +15,12 @@ import type { Library } from "./library.ts";
 import { idOf } from "./link-address.ts";
 import { PASSWORD_NEEDED } from "./link-session.ts";
 import { fitsFormField, fitsMultipart, toNfc } from "./names.ts";
+import { fileIdOf } from "./object-id.ts";
 import { isRefusedLink } from "./reader.ts";
 import { retry } from "./retry.ts";
 import { fileServerLink } from "./server-address.ts";
 import { gone, type LinkParts } from "./share-link.ts";
-import type { Change, CommitId, LibraryInfo, ObjectId, Quota, RemoteEntry, RemoteListing } from "./types.ts";
+import type { Change, CommitId, Content, LibraryInfo, ObjectId, Quota, RemoteEntry, RemoteListing } from "./types.ts";
 
 type Put = Extract<Change, { op: "put" }>;
 
@@ -64,6 +65,17 @@ export class UploadLink implements Library {
 
   async keepsMtimes(): Promise<boolean> {
     return false;
+  }
+
+  /** Links to encrypted libraries cannot be made. */
+  get isLocked(): boolean {
+    return false;
+  }
+
+  prepareWriting(): undefined {}
+
+  idOf(content: Content, signal?: AbortSignal): Promise<ObjectId> {
+    return fileIdOf(content, undefined, signal);
   }
 
   async list(path: string, known?: ObjectId): Promise<RemoteListing | "unchanged"> {

@@ -17,6 +17,7 @@ const CODES = {
   "otp-required": "EACCES",
   forbidden: "EACCES",
   encrypted: "EACCES",
+  "wrong-password": "EACCES",
   "read-only": "EROFS",
   "not-found": "ENOENT",
   gone: "ESTALE",

@@ -12,10 +12,13 @@ import { type BlockReader, type BlockSource, ReadCursor } from "./block-reader.t
 import type { Directories } from "./directory.ts";
 import { FsError } from "./errno.ts";
 import { type FileInode, type FileVersionState, isUnstored, pathOf } from "./inode.ts";
+import type { WholeFileReader } from "./whole-file-reader.ts";
 
 export interface FileStoreParts {
   readonly directories: Directories;
   readonly reader: BlockReader;
+  /** For encrypted libraries. */
+  readonly whole: WholeFileReader;
   readonly backlog: Backlog;
 }
 
@@ -36,7 +39,7 @@ export class FileStore {
    */
   async pin(inode: FileInode, signal?: AbortSignal): Promise<void> {
     const { version } = inode;
-    if (inode.dirty !== undefined || version === null || this.#parts.reader.holds(version.id, version.size)) return;
+    if (inode.dirty !== undefined || version === null || this.#holds(inode, version)) return;
     const found = await inode.library.pin({ path: pathOf(inode), ...version }, signal).catch((error: unknown) => {
       if (error instanceof SeafileError && error.kind === "not-found") return undefined;
       throw error;
@@ -53,7 +56,7 @@ export class FileStore {
   async keepReadable(inode: FileInode, signal?: AbortSignal): Promise<void> {
     const { version, dirty } = inode;
     if (inode.handles === 0 || version === null || (dirty !== undefined && !dirty.needsBase)) return;
-    if (this.#parts.reader.holds(version.id, version.size)) return;
+    if (this.#holds(inode, version)) return;
     await inode.library.pin({ path: pathOf(inode), ...version }, signal).catch(() => {});
   }
 
@@ -67,11 +70,14 @@ export class FileStore {
   ): Promise<readonly Uint8Array[]> {
     if (inode.dirty !== undefined) return inode.dirty.read(start, end, signal);
     if (inode.version === null) return Promise.resolve([]);
-    return this.#parts.reader.read(this.#source(inode, inode.version), cursor, start, end, signal);
+    const source = this.#source(inode, inode.version);
+    if (inode.library.info.encrypted) return this.#parts.whole.read(source, cursor, start, end, signal);
+    return this.#parts.reader.read(source, cursor, start, end, signal);
   }
 
   release(cursor: ReadCursor): void {
     this.#parts.reader.release(cursor);
+    this.#parts.whole.release(cursor);
   }
 
   async write(inode: FileInode, offset: number, data: Uint8Array, signal?: AbortSignal): Promise<void> {
@@ -102,7 +108,7 @@ export class FileStore {
     inode.ctime = now();
     inode.generation++;
     if (isUnstored(inode) || inode.unlinked || inode.version === null || mtime.sec === inode.serverMtime) return;
-    if (!inode.writable || inode.library.info.encrypted || this.sizeOf(inode) > TOUCH_UPLOAD_MAX) return;
+    if (!inode.writable || inode.library.isLocked || this.sizeOf(inode) > TOUCH_UPLOAD_MAX) return;
     if (!(await inode.library.keepsMtimes(signal))) return;
     await this.pin(inode, signal);
     // Somebody may have written meanwhile.
@@ -126,8 +132,12 @@ export class FileStore {
    * `at` for the copy of another file.
    */
   baseOf(inode: FileInode, version: FileVersionState, at?: string): BaseVersion {
+    const { reader, whole } = this.#parts;
+    const source = this.#source(inode, version, at);
     const read = (start: number, end: number, signal?: AbortSignal) =>
-      this.#parts.reader.read(this.#source(inode, version, at), new ReadCursor(), start, end, signal);
+      inode.library.info.encrypted
+        ? whole.read(source, undefined, start, end, signal)
+        : reader.read(source, new ReadCursor(), start, end, signal);
     return { ...version, read };
   }
 
@@ -143,6 +153,11 @@ export class FileStore {
   /** Keeps the content of a dirty file in memory as the version that it was stored as. */
   async seed(version: FileVersionState, dirty: DirtyFile): Promise<void> {
     await this.#parts.reader.seed(version.id, version.size, (start, end) => dirty.read(start, end));
+  }
+
+  #holds(inode: FileInode, { id, size }: FileVersionState): boolean {
+    const { reader, whole } = this.#parts;
+    return inode.library.info.encrypted ? whole.holds(id, size) : reader.holds(id, size);
   }
 
   #source(inode: FileInode, version: FileVersionState, at?: string): BlockSource {

@@ -124,8 +124,8 @@ export class FileSystem {
       assertNamed(inode);
     }
     if (inode.kind === "file" && inode.handles === 0) assertOurs(inode);
-    if (changes.size === undefined) assertWritable(inode);
-    else assertContentWritable(inode);
+    const unlocking = changes.size === undefined ? assertWritable(inode) : assertContentWritable(inode, signal);
+    if (unlocking !== undefined) await unlocking;
     if (changes.mode !== undefined) inode.mode = changes.mode & 0o777;
     if (changes.atime !== undefined) inode.atime = changes.atime;
     if (inode.kind === "file" && (changes.size !== undefined || changes.mtime !== undefined)) {
@@ -179,11 +179,12 @@ export class FileSystem {
 
   async open(ino: number, flags: number, signal: AbortSignal): Promise<OpenResult> {
     const inode = this.#file(ino);
-    assertNamed(inode);
     const access = flags & O_ACCMODE;
     const truncates = (flags & O_TRUNC) !== 0;
     const writes = access !== O_RDONLY || truncates;
-    if (writes) assertContentWritable(inode);
+    const unlocking = writes ? assertContentWritable(inode, signal) : undefined;
+    if (unlocking !== undefined) await unlocking;
+    assertNamed(inode);
     assertOpenable(inode, access !== O_WRONLY);
     // Counted first: what is open for writing keeps its name whatever the server says meanwhile.
     const opened = this.#addHandle(inode, writes);

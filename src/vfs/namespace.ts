@@ -48,7 +48,8 @@ export class Namespace {
   /** A new file, known only here until its first commit. Throws EEXIST. */
   async create(dir: DirInode, wanted: string, signal?: AbortSignal): Promise<FileInode> {
     const name = storableName(dir, wanted);
-    assertContentWritable(dir);
+    const unlocking = assertContentWritable(dir, signal);
+    if (unlocking !== undefined) await unlocking;
     return this.#changes.locked("shared", [dir], signal, async () => {
       await this.#assertFree(dir, name, signal);
       const before = await this.#removals.takeOver(dir, name, signal);

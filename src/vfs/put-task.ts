@@ -7,7 +7,6 @@ import type { Logger } from "../observe/log.ts";
 import { SeafileError } from "../seafile/errors.ts";
 import type { Library } from "../seafile/library.ts";
 import { DEFAULT_LIMITS } from "../seafile/limits.ts";
-import { fileIdOf } from "../seafile/object-id.ts";
 import type { Change, Content, ObjectId, RemoteEntry } from "../seafile/types.ts";
 import { joinPath, splitPath } from "../util/paths.ts";
 import { now } from "../util/timespec.ts";
@@ -60,9 +59,9 @@ export function placeOf(inode: FileInode): PutPlace {
 
 /** Above this size an upload of unknown outcome is not recognised by its content: reading it all would take too long. */
 const IDENTIFY_MAX = 256 * 1024 * 1024;
-/** The id that the server will give the content; undefined when it is too large to read it for that. */
-export async function identify(content: Content): Promise<ObjectId | undefined> {
-  return content.size <= IDENTIFY_MAX ? ((await fileIdOf(content)) as ObjectId) : undefined;
+/** The id that the server will give the content; undefined when it is too large to read it for that, or no key is known. */
+export async function identify(library: Library, content: Content): Promise<ObjectId | undefined> {
+  return content.size <= IDENTIFY_MAX ? library.idOf(content) : undefined;
 }
 
 export class PutTask implements Task {
@@ -154,7 +153,7 @@ export class PutTask implements Task {
   /** The id of what the server may have by now without our knowing, while an attempt is under way; undefined: nothing is. */
   get attempt(): Promise<ObjectId | undefined> | undefined {
     if (this.#sent === undefined) return undefined;
-    this.#attempt ??= identify(this.#sent).catch((error: unknown) => {
+    this.#attempt ??= identify(this.library, this.#sent).catch((error: unknown) => {
       this.#parts.log.debug({ err: error }, "unidentified upload");
       return undefined;
     });
@@ -281,7 +280,7 @@ export class PutTask implements Task {
 
   async #rememberAttempt(content: Extract<Change, { op: "put" }>["content"]): Promise<void> {
     const target = this.#copy ?? this.inode;
-    target.attempted = (await identify(content)) ?? target.attempted;
+    target.attempted = (await identify(this.library, content)) ?? target.attempted;
   }
 
   /**

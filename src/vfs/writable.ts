@@ -1,5 +1,5 @@
 /**
- * Refusals before anything is asked or written: what is read-only, what this mount cannot encrypt, names that Seafile cannot store.
+ * Refusals before anything is asked or written: what is read-only, what is in a locked library, names that Seafile cannot store.
  * Called by namespace, renames, filesystem and the FUSE adapter.
  */
 import { checkName, toNfc } from "../seafile/names.ts";
@@ -28,10 +28,13 @@ export function assertOpenable(inode: FileInode, reads: boolean): void {
   throw new FsError("EACCES", `${inode.name} is in a drop box, which gives nothing back and changes nothing`);
 }
 
-/** Also refuses what this mount cannot encrypt, before anything is written that could then not be stored. */
-export function assertContentWritable(inode: Inode): void {
+/**
+ * Also refuses content that a locked library could then not store. What comes back is to be awaited: whether a password is right that
+ * was not tried yet.
+ */
+export function assertContentWritable(inode: Inode, signal?: AbortSignal): Promise<void> | undefined {
   assertWritable(inode);
-  if (inode.library?.info.encrypted) throw new FsError("EACCES", "files in encrypted libraries cannot be opened yet");
+  return inode.library?.prepareWriting(signal);
 }
 
 /** The name as the server will spell it. Throws ENAMETOOLONG, EINVAL, or as assertWritable. */

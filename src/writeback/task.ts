@@ -75,6 +75,7 @@ const HELD: Partial<Record<Kind, HeldReason>> = {
   "name-too-long": "name",
   "too-many-files": "name",
   encrypted: "encrypted",
+  "wrong-password": "encrypted",
   "too-large": "too-large",
   conflict: "conflict",
   gone: "incomplete",

@@ -2,8 +2,8 @@
  * The shape of test/contract/recordings/*.json: what two real Seafile 11.0.13 servers answered, as ordered scenarios, with
  * the state that the answers need as setup actions. `response` is the C file server's; `go` is where the Go file server
  * differed, and for texts that were not written down then, what its source of the same version says. Texts are templates
- * (template.ts). Left out is what the development server does not serve (encrypted libraries, shared folders, block and sync
- * endpoints, history, trash). Read by recordings.test.ts.
+ * (template.ts). Left out is what the development server does not serve (shared folders, block and sync endpoints, history,
+ * trash). Read by recordings.test.ts.
  */
 import { readdirSync, readFileSync } from "node:fs";
 
@@ -16,7 +16,14 @@ export type Content =
   | { readonly counter: number; readonly slice?: readonly [number, number] };
 
 export type Setup =
-  | { readonly library: string; readonly owner: string; readonly name?: string; readonly description?: string }
+  | {
+      readonly library: string;
+      readonly owner: string;
+      readonly name?: string;
+      readonly description?: string;
+      /** Makes it encrypted. */
+      readonly password?: string;
+    }
   | { readonly share: string; readonly to: string; readonly permission: "rw" | "r" }
   | { readonly write: string; readonly library: string; readonly content: Content }
   | { readonly mkdir: string; readonly library: string }

@@ -64,8 +64,9 @@ export class Stage {
       return store.publicLinks.setExpiry(link, Date.UTC(2001, 0, 1) / 1000);
     }
     if ("library" in action) {
-      const { library, owner, name = library, description = "" } = action;
-      variables.set(library, store.createLibrary(owner, name, { description }));
+      const { library, owner, name = library, description = "", password } = action;
+      const encryption = password === undefined ? {} : { password };
+      variables.set(library, store.createLibrary(owner, name, { description, ...encryption }));
       return;
     }
     if ("deleteLibrary" in action) return store.deleteLibrary(this.libraryId(action.deleteLibrary));

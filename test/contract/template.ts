@@ -12,6 +12,8 @@ const WEEKDAY = "(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)";
 const MONTH = "(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)";
 const SHAPES: Readonly<Record<string, string>> = {
   sha1: "[0-9a-f]{40}",
+  sha256: "[0-9a-f]{64}",
+  hex96: "[0-9a-f]{96}",
   uuid: "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",
   user: "[0-9a-f]{32}@auth\\.local",
   link: "[0-9a-f]{20}",

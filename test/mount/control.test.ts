@@ -122,7 +122,7 @@ describe("status", () => {
       server: server.url,
       user: EMAIL,
       online: true,
-      libraries: [{ name: "Work", id, permission: "rw", encrypted: false }],
+      libraries: [{ name: "Work", id, permission: "rw", encrypted: false, locked: false }],
       queue: { files: 1, bytes: 5, held: 0 },
     });
     expect(stdout).not.toContain(server.token(EMAIL));

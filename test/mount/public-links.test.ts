@@ -149,7 +149,7 @@ describe("a folder link with a password", () => {
   it("without or with a wrong one is refused with exit code 3 and a sentence", async () => {
     expect(await refusal(mountLink(address))).toEqual({
       code: 3,
-      said: "seamount: The link needs a password: run this on a terminal, or put the password into SEAMOUNT_LINK_PASSWORD.",
+      said: "seamount: The link needs a password: run this on a terminal, or give --password-file FILE or SEAMOUNT_LINK_PASSWORD.",
     });
     expect(await refusal(mountLink(address, { linkPassword: "wrongpassword" }))).toEqual({
       code: 3,

@@ -111,33 +111,3 @@ describe("what others change", () => {
     expect(results).toEqual([now, now, old]);
   });
 });
-
-describe("an encrypted library", () => {
-  // SEMANTICS: "A file in an encrypted library is listed, and opening it is answered EACCES."
-  it("shows names and sizes and opens nothing", async () => {
-    const scope = testScope();
-    const server = await startServer(scope);
-    const id = server.store.createLibrary(EMAIL, "Secret");
-    await server.store.writeFile(id, "/d/file", "sixteen bytes...", { mkdirs: true });
-    // The development server has no encrypted libraries; what tells a client is one field of the list of libraries.
-    const headers = { Authorization: `Token ${server.token(EMAIL)}` };
-    const answer = await fetch(`${server.url}/api2/repos/`, { headers });
-    const lines = (await answer.json()) as Record<string, unknown>[];
-    const body = JSON.stringify(lines.map((line) => ({ ...line, encrypted: true })));
-    const asJson = { "Content-Type": "application/json" };
-    server.faults.fail("repos", 200, { times: Number.POSITIVE_INFINITY, body, headers: asJson });
-
-    const mount = await mountLibrary(scope, { server, library: "Secret" });
-    const worker = new FsWorker(scope);
-    const file = join(mount.dir, "d/file");
-    expect(await worker.listdir(join(mount.dir, "d"))).toEqual(["file"]);
-    expect((await worker.stat(file)).size).toBe(16);
-    expect({
-      reading: await outcome(worker.open(file, "O_RDONLY")),
-      "reading and writing": await outcome(worker.open(file, "O_RDWR")),
-      writing: await outcome(worker.open(file, "O_WRONLY")),
-      truncating: await outcome(worker.open(file, "O_WRONLY|O_TRUNC")),
-    }).toEqual({ reading: "EACCES", "reading and writing": "EACCES", writing: "EACCES", truncating: "EACCES" });
-    expect((await worker.stat(file)).size).toBe(16);
-  });
-});

@@ -38,6 +38,8 @@ export interface MountSettings {
   readonly uid?: number;
   /** Mount point; a fresh folder when absent. */
   readonly dir?: string;
+  /** Added to the environment. */
+  readonly env?: Readonly<Record<string, string>>;
   /** HOME of an earlier mount, to find its state again. */
   readonly home?: string;
 }
@@ -208,7 +210,7 @@ export async function mountLibrary(scope: Scope, settings: MountSettings): Promi
   const home = settings.home ?? (await makeHome(scope, settings.uid));
   const dir = settings.dir ?? (await makeMountPoint(scope, settings.uid));
   const child = spawn(process.execPath, [MAIN, ...mountArguments(dir, settings), "--foreground"], {
-    env: settings.link === undefined ? environment(home, settings) : visitor(home, settings),
+    env: { ...(settings.link === undefined ? environment(home, settings) : visitor(home, settings)), ...settings.env },
     stdio: ["ignore", "pipe", "pipe"],
     ...(settings.uid === undefined ? {} : { uid: settings.uid, gid: settings.uid }),
   });
@@ -229,7 +231,7 @@ async function isReady(mounted: Mounted): Promise<boolean> {
  */
 export async function mountInBackground(scope: Scope, settings: MountSettings): Promise<{ dir: string; home: string }> {
   const { uid, server } = settings;
-  const home = await makeHome(scope, uid);
+  const home = settings.home ?? (await makeHome(scope, uid));
   const dir = await makeMountPoint(scope, uid);
   const user = { server, home, ...(uid === undefined ? {} : { uid }) };
   scope.defer(async () => {
@@ -241,13 +243,13 @@ export async function mountInBackground(scope: Scope, settings: MountSettings): 
       for (const pid of pids) process.kill(pid, "SIGKILL");
     });
   });
-  const result = await seamount(mountArguments(dir, settings), user);
+  const result = await seamount(mountArguments(dir, settings), user, { env: settings.env ?? {} });
   if (result.code !== 0) throw new MountFailed({ code: result.code, signal: result.signal }, result.stderr);
   return { dir, home };
 }
 
 /** Processes whose command line is a `seamount mount` of this folder. */
-async function servingProcesses(dir: string): Promise<number[]> {
+export async function servingProcesses(dir: string): Promise<number[]> {
   const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name)).map(Number);
   const lines = await Promise.all(pids.map((pid) => readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "")));
   return pids.filter((_, i) => lines[i]!.split("\0").includes(dir) && lines[i]!.includes(MAIN));

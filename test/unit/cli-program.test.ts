@@ -56,7 +56,7 @@ describe("wrong usage is exit code 2 and one sentence on stderr", () => {
   it.each([
     [
       [],
-      "Say what to do: login, mount, unmount, status, queue, sync, libraries, logout, dev-server. See `seamount --help`.",
+      "Say what to do: login, mount, unmount, status, queue, sync, libraries, unlock, logout, dev-server. See `seamount --help`.",
     ],
     [["moun"], "Did you mean mount? See `seamount --help`."],
     [["mount"], "An argument is missing. See `seamount mount --help`."],

@@ -32,14 +32,15 @@ describe("the report of a mount", () => {
 
   it("names rights, uploads, troubles, times that end and the last errors", () => {
     const libraries = [
-      { name: "Shared", id: "1", permission: "r" as const, encrypted: false },
-      { name: "Vault", id: "2", permission: "r" as const, encrypted: true },
+      { name: "Shared", id: "1", permission: "r" as const, encrypted: false, locked: false },
+      { name: "Vault", id: "2", permission: "r" as const, encrypted: true, locked: true },
+      { name: "Safe", id: "3", permission: "rw" as const, encrypted: true, locked: false },
     ];
     const uploads = [queueItem(1, { state: "uploading", sent: 333 })];
     const queue = { ...queueOf(...uploads), files: 9, held: 2, retrying: 1 };
     const errors = Array.from({ length: 7 }, (_, i) => ({ at: NOW - 86_400_000, message: `error ${i}` }));
     const lines = report(statusOf({ libraries, queue, errors, timesNotKept: 1 }));
-    expect(lines).toContain("  libraries  Shared (read-only), Vault (read-only, encrypted)");
+    expect(lines).toContain("  libraries  Shared (read-only), Vault (read-only, encrypted, locked), Safe (encrypted)");
     expect(lines).toContain("  pending    9 changes, 5.0 MB; 1 retrying; 2 held (`seamount queue ls` says why)");
     expect(lines).toContain("  uploading  [#######-------------]  33 % of 1.0 KB  /Work/f1.txt");
     expect(lines).toContain("  times      1 file with a modification time that ends with this mount");
@@ -69,7 +70,7 @@ describe("the report of a mount", () => {
 
   it("counts what there is no room for", () => {
     const uploads = Array.from({ length: 11 }, (_, i) => queueItem(i + 1, { state: "uploading", sent: 1 }));
-    const library = { id: "1", permission: "rw" as const, encrypted: false };
+    const library = { id: "1", permission: "rw" as const, encrypted: false, locked: false };
     const libraries = Array.from({ length: 10 }, (_, i) => ({ ...library, name: `L${i}` }));
     const lines = report(statusOf({ queue: queueOf(...uploads), libraries }));
     expect(lines.filter((line) => line.includes("uploading"))).toHaveLength(9);

@@ -95,6 +95,7 @@ describe("object ids", () => {
       secondParentId: null,
       libraryName: "L",
       libraryDescription: "",
+      encryption: undefined,
     };
     expect(decodeCommit(encodeCommit(commit))).toEqual(commit);
   });

@@ -48,7 +48,7 @@ export class FakeControl implements MountControl {
       since: 1_700_000_000_000,
       transport: "kernel",
       online: true,
-      libraries: [{ name: "Work", id: "4a5f", permission: "rw", encrypted: false }],
+      libraries: [{ name: "Work", id: "4a5f", permission: "rw", encrypted: false, locked: false }],
       queue: {
         files: this.items.length,
         bytes: this.items.reduce((sum, { size }) => sum + size, 0),
@@ -104,6 +104,11 @@ export class FakeControl implements MountControl {
       this.aborted++;
     }
     return { pending: this.items.length, held: this.items.filter(({ state }) => state === "held").length };
+  }
+
+  async unlock(library: string, password: string): Promise<number> {
+    this.calls.push(["unlock", library, password]);
+    return 0;
   }
 
   async unmount(drainMs: number | undefined): Promise<{ readonly pending: number }> {

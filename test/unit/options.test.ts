@@ -20,6 +20,7 @@ describe("mount options", () => {
     const { stateDir, ...options } = parseMountOptions(GOOD);
     expect(options).toEqual({
       ...GOOD,
+      passwords: {},
       readOnly: false,
       allowOther: false,
       uid: process.getuid?.(),

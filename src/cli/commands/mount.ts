@@ -9,6 +9,7 @@ import { mountStateOf } from "../../unmount.ts";
 import { type Credentials, findCredentials } from "../credentials.ts";
 import { startInBackground } from "../daemonize.ts";
 import { CliError, EXIT, usageError } from "../exit-codes.ts";
+import { libraryPasswords } from "../library-passwords.ts";
 import { type MountFlags, parseMountWords, VALUE_OPTIONS } from "../mount-flags.ts";
 import { findRecord } from "../mount-record.ts";
 import { canonicalMountpoint } from "../mountpoint.ts";
@@ -44,6 +45,12 @@ export const mountCommand: CommandModule<object, Args> = {
       .positional("mountpoint", { type: "string", describe: "The folder, behind the address of a link" })
       .options({
         library: { type: "string", describe: "Only this library, or a folder in it: NAME or NAME:/path" },
+        "password-file": {
+          type: "string",
+          array: true,
+          nargs: 1,
+          describe: "Password of an encrypted library: NAME=FILE, or FILE for the one mounted; its first line counts",
+        },
         server: { type: "string", describe: "Which login to use (default: the last one)" },
         "read-only": { type: "boolean", describe: "Refuse every change" },
         "allow-other": { type: "boolean", describe: "Let other users of this machine in" },
@@ -84,15 +91,13 @@ export const mountCommand: CommandModule<object, Args> = {
       .example("$0 mount https://cloud.example.com/d/0123456789/ ~/Shared", "a public link, without a login"),
   handler: async (args) => {
     const mountpoint = await checkMountpoint(folderOf(args));
-    const { server, ...flags } = collectFlags(args);
+    const { server, passwordFiles = [], ...flags } = collectFlags(args);
     const link = args.mountpoint === undefined ? undefined : args.place;
     if (link !== undefined && server !== undefined)
       throw usageError("--server does not go with the address of a link.");
-    const source = link === undefined ? fromCredentials(findCredentials(server)) : { link };
-    const options: MountOptions = { ...source, ...flags, mountpoint };
+    const login = link === undefined ? fromCredentials(findCredentials(server)) : undefined;
     await refuseOwnFolders(mountpoint);
-    await check(options);
-    if (link !== undefined) Object.assign(options, await linkOptions(link, options));
+    const options = await withSecrets(login, link, { ...flags, mountpoint }, passwordFiles);
     const address = new URL(options.link ?? options.server!);
     const name = options.library ?? (link === undefined ? address.host : `The link to ${address.host}`);
     const ready = (transport: string) => {
@@ -121,6 +126,23 @@ function folderOf({ place, mountpoint }: Args): string {
   if (!isAddress(place))
     throw usageError(`"${place}" is not the address of a link, and only one folder can be mounted on.`);
   return mountpoint;
+}
+
+/** The checked options with the passwords that they need. There is a login or a link. */
+async function withSecrets(
+  login: ReturnType<typeof fromCredentials> | undefined,
+  link: string | undefined,
+  flags: Omit<MountOptions, "server" | "token" | "link">,
+  passwordFiles: readonly string[],
+): Promise<MountOptions> {
+  if (login === undefined) {
+    const options = { link: link!, ...flags };
+    await check(options);
+    return { ...options, ...(await linkOptions(link!, options, passwordFiles)) };
+  }
+  const options = { ...login, ...flags };
+  await check(options);
+  return { ...options, passwords: await libraryPasswords(options, passwordFiles) };
 }
 
 async function check(options: MountOptions): Promise<void> {
@@ -152,8 +174,10 @@ function collectFlags(args: Args): MountFlags & Pick<MountOptions, "fuseOptions"
     const flag = name.replaceAll("_", "-");
     const value = args[flag];
     if (value === undefined) continue;
-    if (typeof value !== "string" || value === "") throw usageError(`--${flag} needs a value.`);
-    apply(flags, value, `--${flag}`);
+    for (const one of [value].flat()) {
+      if (typeof one !== "string" || one === "") throw usageError(`--${flag} needs a value.`);
+      apply(flags, one, `--${flag}`);
+    }
   }
   if (args.readOnly !== undefined) flags.readOnly = args.readOnly;
   if (args.allowOther !== undefined) flags.allowOther = args.allowOther;
