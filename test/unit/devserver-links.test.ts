@@ -268,8 +268,8 @@ describe("an upload link", () => {
     await test.server.store.writeFile(test.library, `/${name}/a`, "a", { mkdirs: true });
     const { token } = await make("upload", `/${name}`);
     const page = await (await visit(`/u/d/${token}/`)).text();
-    const literal = /^ +path: (".*")$/m.exec(page)?.[1] ?? '""';
-    const path = JSON.parse(literal) as string;
+    const literal = /^ +path: .(.*).$/m.exec(page)?.[1] ?? "";
+    const path = JSON.parse(`"${literal}"`) as string;
     expect(path).toBe(`/${name}/`);
     const asked = await visit(`/api/v2.1/upload-links/${token}/upload/`);
     const { upload_link: address } = (await asked.json()) as { upload_link: string };
