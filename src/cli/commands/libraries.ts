@@ -2,8 +2,9 @@
  * `seamount libraries`: what the account can see, one line per library; also the quickest check that a login works.
  * Invariant: the fields of --json are documented in README.md and keep their names.
  */
-import type { CommandModule } from "yargs";
+
 import type { LibraryInfo } from "../../seafile/types.ts";
+import type { Command } from "../command.ts";
 import { findCredentials, IMPATIENT } from "../credentials.ts";
 import { type Column, humanSize, sayJson, sayTable } from "../output.ts";
 
@@ -25,7 +26,7 @@ const COLUMNS: readonly Column<LibraryInfo>[] = [
   { title: "ID", text: (library) => library.id },
 ];
 
-export const librariesCommand: CommandModule<object, Args> = {
+export const librariesCommand: Command<Args> = {
   command: "libraries",
   describe: "List the libraries of your account",
   builder: (yargs) =>
