@@ -2,6 +2,7 @@
  * All commands of `seamount` and what is said about the program as a whole: the one source of the parser, --help and the man page.
  */
 import { asCommand, type Command } from "./command.ts";
+import { completionCommand } from "./commands/completion.ts";
 import { devServerCommand } from "./commands/dev-server.ts";
 import { librariesCommand } from "./commands/libraries.ts";
 import { loginCommand } from "./commands/login.ts";
@@ -22,6 +23,7 @@ export const COMMANDS: readonly Command[] = [
   asCommand(syncCommand),
   asCommand(librariesCommand),
   asCommand(logoutCommand),
+  asCommand(completionCommand(() => COMMANDS)),
   asCommand(devServerCommand),
 ];
 

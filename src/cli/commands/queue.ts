@@ -32,7 +32,7 @@ export const queueCommand: Command = {
   builder: (yargs) =>
     yargs
       .example("$0 queue ls", "a table; tab-separated lines when piped")
-      .example("$0 queue export 12 ~/rescued.txt", "then: $0 queue discard 12")
+      .example("$0 queue export 12 ~/rescued.txt", "then: seamount queue discard 12")
       .example("$0 queue retry ~/Seafile/Work", "everything below this folder"),
   subcommands: [
     subcommand("ls [mountpoint]", "List what is pending", listing, list),
