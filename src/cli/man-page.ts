@@ -56,7 +56,7 @@ function commandLines(outline: Outline): string[] {
     ...flags.flatMap(({ name, alias, isSwitch, choices, describe }) => [
       ".TP",
       [name, ...(alias === undefined ? [] : [alias])].map((word) => `\\fB${roff(dashed(word))}\\fR`).join(", ") +
-        (isSwitch ? "" : ` \\fI${valueOf(name)}\\fR`),
+        (isSwitch ? "" : ` \\fI${placeholderOf(name)}\\fR`),
       roff(withChoices(describe, choices)),
     ]),
     ...examples.flatMap(exampleLines),
@@ -67,7 +67,7 @@ function commandLines(outline: Outline): string[] {
 const withChoices = (text: string, choices: readonly string[]) =>
   choices.length === 0 ? text : `${text} (${choices.join(", ")})`;
 
-const valueOf = (name: string) => (name.length === 1 ? "OPTIONS" : roff(name.replace(/^.*-/, "").toUpperCase()));
+const placeholderOf = (name: string) => (name.length === 1 ? "OPTIONS" : roff(name.replace(/^.*-/, "").toUpperCase()));
 
 /** What stands behind the name in the usage. */
 const restOf = ({ usage, subcommands }: Outline) =>
