@@ -94,6 +94,11 @@ export class HttpClient {
     return Math.floor((this.#clock() + this.#skewMs) / 1000);
   }
 
+  /** How far the server's clock is ahead of this one, in milliseconds; 0 below two seconds, which its dates cannot tell. */
+  get clockSkewMs(): number {
+    return this.#skewMs;
+  }
+
   /** Makes one request and reads the whole answer. Rejects unless the status is 2xx. */
   async call(request: HttpRequest): Promise<HttpAnswer> {
     const { status, header, chunks } = await this.stream(request);
