@@ -36,6 +36,11 @@ export function demand(
   return permission;
 }
 
+/** Encrypted libraries have no public links. There are none on this server yet. */
+export function isEncrypted(_library: Library): boolean {
+  return false;
+}
+
 /** seahub's check_filename_with_rename; crashes, as there, when the directory is missing. */
 export function freeName(library: Library, directory: string, name: string): string {
   const taken = library.names(directory);

@@ -39,7 +39,7 @@ function list(request: ApiRequest, services: Services): ApiReply {
     return rest({ dirent_list: items.filter((item) => wanted === undefined || item.type === wanted) });
   }
   const directories = withParents ? [...parentsOf(path), path] : [path];
-  const items = directories.flatMap((directory) => itemsOf(library, directory, type, permission, services));
+  const items = directories.flatMap((directory) => itemsOf(library, directory, type, permission, request, services));
   const inOrder = [...items.filter((item) => item.type === "dir"), ...items.filter((item) => item.type === "file")];
   return rest({ user_perm: permission, dir_id: id, dirent_list: inOrder });
 }
@@ -50,8 +50,18 @@ function parentsOf(path: string): string[] {
   return parts.map((_, index) => normalizeDirectory(parts.slice(0, index).join("/")));
 }
 
-function itemsOf(library: Library, path: string, type: TypeFilter, permission: Permission, services: Services) {
-  return sorted(library.entries(path) ?? [], type).map((entry) => listItemV21(entry, path, permission, services));
+function itemsOf(
+  library: Library,
+  path: string,
+  type: TypeFilter,
+  permission: Permission,
+  request: ApiRequest,
+  services: Services,
+) {
+  const isStarred = (name: string) => services.store.stars.has(request.user.id, library.id, joinPath(path, name));
+  return sorted(library.entries(path) ?? [], type).map((entry) =>
+    listItemV21(entry, path, permission, isStarred(entry.name), services),
+  );
 }
 
 function operate(request: ApiRequest, services: Services): ApiReply {

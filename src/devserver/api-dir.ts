@@ -7,7 +7,7 @@ import { type ApiReply, apiError, dumped, rest } from "./api-reply.ts";
 import type { ApiRequest } from "./api-request.ts";
 import { type Library, RpcError } from "./library.ts";
 import { listItem, recursiveItems, sorted, type TypeFilter } from "./listing.ts";
-import { basename, dirname, normalizeDirectory, quote } from "./paths.ts";
+import { basename, dirname, joinPath, normalizeDirectory, quote } from "./paths.ts";
 import { type Route, route } from "./router.ts";
 import type { Services } from "./services.ts";
 
@@ -27,11 +27,26 @@ function list(request: ApiRequest, services: Services): ApiReply {
   const items =
     recursive === "1"
       ? recursiveListing(library, id, path, type, permission, services)
-      : sorted(library.fs.directory(id), type).map((entry) => listItem(entry, permission, services));
+      : plainListing(library, id, path, type, permission, request, services);
   return dumped(items, [
     ["oid", id],
     ["dir_perm", permission],
   ]);
+}
+
+function plainListing(
+  library: Library,
+  id: string,
+  path: string,
+  type: TypeFilter,
+  permission: "rw" | "r",
+  request: ApiRequest,
+  services: Services,
+) {
+  const isStarred = (name: string) => services.store.stars.has(request.user.id, library.id, joinPath(path, name));
+  return sorted(library.fs.directory(id), type).map((entry) =>
+    listItem(entry, permission, isStarred(entry.name), services),
+  );
 }
 
 function recursiveListing(
@@ -50,7 +65,7 @@ function recursiveListing(
 /** `?reloaddir=true` asks for the parent's listing in place of "success". */
 function listingOf(library: Library, directory: string, request: ApiRequest, services: Services): ApiReply {
   const id = library.directoryId(directory) ?? "";
-  const items = sorted(library.fs.directory(id)).map((entry) => listItem(entry, "rw", services));
+  const items = plainListing(library, id, directory, "", "rw", request, services);
   const permission = demand("r", request, services, library);
   return dumped(items, [
     ["oid", id],

@@ -162,7 +162,7 @@ function detailView(request: ApiRequest, services: Services): ApiReply {
     last_modifier_name: modifier.name,
     last_modifier_contact_email: modifier.email,
     size: entry.size,
-    starred: false,
+    starred: services.store.stars.has(request.user.id, library.id, path),
     comment_total: 0,
     can_edit: permission === "rw",
   });

@@ -46,7 +46,8 @@ function list(request: ApiRequest, services: Services) {
 function listV21(request: ApiRequest, services: Services) {
   const types = request.queryAll("type");
   const wanted = channels(request, services).filter(({ type }) => types.length === 0 || types.includes(type));
-  return rest({ repos: wanted.map((channel) => libraryItemV21(channel, services)) });
+  const isStarred = (library: Library) => services.store.stars.has(request.user.id, library.id, "/");
+  return rest({ repos: wanted.map((channel) => libraryItemV21(channel, isStarred(channel.library), services)) });
 }
 
 function info(request: ApiRequest, services: Services) {

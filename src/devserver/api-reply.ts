@@ -8,7 +8,8 @@ import { escapeAscii, spacedJson } from "./json-text.ts";
 export type ApiContent =
   | { readonly type: "rest"; readonly value: unknown }
   | { readonly type: "dumped"; readonly value: unknown }
-  | { readonly type: "html"; readonly text: string };
+  | { readonly type: "html"; readonly text: string }
+  | { readonly type: "empty" };
 
 export interface ApiReply {
   readonly status: number;
@@ -81,8 +82,8 @@ export const notFoundPage: ApiReply = html(
 `,
 );
 
-function html(status: number, text: string): ApiReply {
-  return { status, headers: [], content: { type: "html", text } };
+export function html(status: number, text: string, headers: readonly Header[] = []): ApiReply {
+  return { status, headers, content: { type: "html", text } };
 }
 
 /** A view that crashes, as the real one does in the same place. */
@@ -90,7 +91,7 @@ export function crash(): ApiError {
   return new ApiError(crashPage);
 }
 
-/** Body text and Content-Type. `indent` is what the client's Accept header asked for; it counts for `rest` only. */
+/** Body text and Content-Type ("" for no body). `indent` is what the client's Accept header asked for; it counts for `rest` only. */
 export function render(content: ApiContent, indent: number | undefined): { type: string; text: string } {
   switch (content.type) {
     case "rest":
@@ -99,5 +100,7 @@ export function render(content: ApiContent, indent: number | undefined): { type:
       return { type: "application/json; charset=utf-8", text: escapeAscii(spacedJson(content.value)) };
     case "html":
       return { type: "text/html; charset=utf-8", text: content.text };
+    case "empty":
+      return { type: "", text: "" };
   }
 }

@@ -10,7 +10,14 @@ import { fileRoutes } from "./api-file.ts";
 import { fileV21Routes } from "./api-file-v21.ts";
 import { fileopsRoutes } from "./api-fileops.ts";
 import { libraryRoutes } from "./api-libraries.ts";
+import { linkContentRoutes } from "./api-link-content.ts";
 import { linkRoutes } from "./api-links.ts";
+import { mailRoutes } from "./api-mail.ts";
+import { shareLinkRoutes } from "./api-share-links.ts";
+import { sharingRoutes } from "./api-sharing.ts";
+import { starredRoutes } from "./api-starred.ts";
+import { uploadLinkRoutes } from "./api-upload-links.ts";
+
 import type { Route } from "./router.ts";
 
 export const routes: readonly Route[] = [
@@ -24,4 +31,10 @@ export const routes: readonly Route[] = [
   ...fileopsRoutes,
   ...dirV21Routes,
   ...fileV21Routes,
+  ...starredRoutes,
+  ...sharingRoutes,
+  ...shareLinkRoutes,
+  ...uploadLinkRoutes,
+  ...linkContentRoutes,
+  ...mailRoutes,
 ];

@@ -36,6 +36,8 @@ export interface DownloadRequest {
   readonly fileId: string;
   /** Last component of the address, decoded. */
   readonly name: string;
+  /** To be shown rather than saved: links that view a file. */
+  readonly inline: boolean;
   readonly header: (name: string) => string | undefined;
 }
 
@@ -76,7 +78,7 @@ function whole(request: DownloadRequest, size: number, common: readonly Header[]
     ["Content-Security-Policy", "sandbox"],
     ["Content-Type", typeOf(request.name)],
     ["Content-Length", String(size)],
-    ["Content-Disposition", `attachment;filename*="utf-8' '${quote(request.name)}"`],
+    ["Content-Disposition", `${request.inline ? "inline" : "attachment"};filename*="utf-8' '${quote(request.name)}"`],
     ["X-Content-Type-Options", "nosniff"],
   ];
   const chunks = services.store.contents.read(request.fileId, 0, size);
@@ -98,10 +100,11 @@ function partial(
       : { status: 416, headers, body: Buffer.alloc(0) };
   }
   const length = range.end - range.start;
+  const manner = request.inline ? "inline" : "attachment";
   const disposition =
     services.flavour === "go"
-      ? `attachment;filename*="utf-8' '${quote(request.name)}"`
-      : `attachment;filename="${Buffer.from(request.name).toString("latin1")}"`;
+      ? `${manner};filename*="utf-8' '${quote(request.name)}"`
+      : `${manner};filename="${Buffer.from(request.name).toString("latin1")}"`;
   const headers: Header[] = [
     ...common,
     ["Accept-Ranges", "bytes"],

@@ -49,10 +49,12 @@ export class FileServer {
     }
     const token = this.#services.links.take(match[1]!);
     if (token === undefined) return plainError(403, "Access token not found\n", this.#services);
-    if (token.op !== "download") return plainError(403, "Operation does not match access token.\n", this.#services);
+    if (token.op !== "download" && token.op !== "view")
+      return plainError(403, "Operation does not match access token.\n", this.#services);
     const name = decodeName(match[2]!);
     const header = (field: string) => exchange.header(field);
-    return download({ libraryId: token.libraryId, fileId: token.target, name, header }, this.#services);
+    const inline = token.op === "view";
+    return download({ libraryId: token.libraryId, fileId: token.target, name, inline, header }, this.#services);
   }
 
   async #upload(exchange: Exchange, url: URL, match: RegExpExecArray): Promise<WireReply> {

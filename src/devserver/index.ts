@@ -9,7 +9,9 @@ import { CONTROL_PREFIX, controlApi } from "./control-api.ts";
 import { type Conditions, ConnectionLost, Exchange } from "./exchange.ts";
 import { Faults } from "./faults.ts";
 import { FileServer } from "./file-server.ts";
+import { DEFAULT_POLICY, type LinkPolicy } from "./link-options.ts";
 import { AccessTokens } from "./links.ts";
+import type { Mailer } from "./mail.ts";
 import { Origin } from "./origin.ts";
 import { PartialFiles } from "./partial-files.ts";
 import { RateLimit } from "./rate-limit.ts";
@@ -41,6 +43,10 @@ export interface DevServerOptions {
   readonly now?: () => number;
   /** Milliseconds; default one hour. */
   readonly linkLifetimeMs?: number;
+  /** What passwords and expiries of public links must be; seahub's defaults for what is not said. */
+  readonly linkPolicy?: Partial<LinkPolicy>;
+  /** Takes the mails that announce public links; without it e-mail is not configured, as seahub is delivered. */
+  readonly mailer?: Mailer;
   /** Requests per user (or address) in a sliding window; without it nothing is throttled. */
   readonly throttle?: { readonly requests: number; readonly perMs: number };
   /** Default: test@example.com with password testpass123. */
@@ -97,6 +103,8 @@ export async function createDevServer(options: DevServerOptions = {}): Promise<D
     compat: options.compat ?? 11,
     tasks: new Set(),
     rateLimit: options.throttle && new RateLimit(options.throttle.requests, options.throttle.perMs, now),
+    linkPolicy: { ...DEFAULT_POLICY, ...options.linkPolicy },
+    mailer: options.mailer,
     seahubUrl: () => urlOf(0),
     fileServerUrl: () => urlOf(1),
   };

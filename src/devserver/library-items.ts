@@ -66,7 +66,7 @@ export function libraryItem(channel: Channel, services: Services): object {
 }
 
 /** One line of GET v2.1 repos. */
-export function libraryItemV21(channel: Channel, services: Services): object {
+export function libraryItemV21(channel: Channel, starred: boolean, services: Services): object {
   const { library, permission, type } = channel;
   const { head, record } = library;
   const [owner, modifier] = [person(record.ownerId, services), person(head.creatorName, services)];
@@ -86,7 +86,7 @@ export function libraryItemV21(channel: Channel, services: Services): object {
     size: library.fs.totals(head.rootId).bytes,
     encrypted: false,
     permission,
-    starred: false,
+    starred,
     monitored: false,
     status: record.readOnly ? "read-only" : "normal",
     salt: "",

@@ -173,8 +173,19 @@ export class Library {
     this.#context.changed();
   }
 
+  unshare(userId: string): void {
+    delete this.record.shares[userId];
+    this.#context.changed();
+  }
+
   shareToGroup(share: GroupShare): void {
     this.record.groupShares.push(share);
+    this.#context.changed();
+  }
+
+  unshareFromGroup(groupId: number): void {
+    const { groupShares } = this.record;
+    groupShares.splice(0, groupShares.length, ...groupShares.filter((share) => share.groupId !== groupId));
     this.#context.changed();
   }
 

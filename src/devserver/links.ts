@@ -9,8 +9,8 @@ export interface AccessToken {
   readonly libraryId: string;
   readonly userId: string;
   /** An address `/<op>-api/` or `/<op>-aj/` accepts tokens whose op it begins with. */
-  readonly op: "download" | "upload" | "update";
-  /** download: the file id it is pinned to; upload: the directory it is bound to; update: "". */
+  readonly op: "download" | "view" | "upload" | "update";
+  /** download, view: the file id it is pinned to; upload: the directory it is bound to; update: "". */
   readonly target: string;
   readonly oneTime: boolean;
 }

@@ -20,7 +20,7 @@ export function sorted(entries: readonly Dirent[], type: TypeFilter = ""): Diren
 }
 
 /** One line of GET api2/repos/{id}/dir/. */
-export function listItem(entry: Dirent, permission: Permission, services: Services) {
+export function listItem(entry: Dirent, permission: Permission, starred: boolean, services: Services) {
   const { name, id, mtime } = entry;
   if (isDirectory(entry)) return { type: "dir", name, id, mtime, permission };
   const modifier = person(entry.modifier, services);
@@ -34,7 +34,7 @@ export function listItem(entry: Dirent, permission: Permission, services: Servic
     permission,
     modifier_contact_email: modifier.email,
     modifier_name: modifier.name,
-    starred: false,
+    starred,
   };
 }
 
@@ -63,10 +63,16 @@ export function* recursiveItems(
 }
 
 /** One line of GET v2.1 dir; `parent` ends in "/". */
-export function listItemV21(entry: Dirent, parent: string, permission: Permission, services: Services) {
+export function listItemV21(
+  entry: Dirent,
+  parent: string,
+  permission: Permission,
+  starred: boolean,
+  services: Services,
+) {
   const { id, name, mtime } = entry;
   const common = { id, name, mtime, permission, parent_dir: parent };
-  if (isDirectory(entry)) return { type: "dir", ...common, starred: false };
+  if (isDirectory(entry)) return { type: "dir", ...common, starred };
   const modifier = person(entry.modifier, services);
   return {
     type: "file",
@@ -75,7 +81,7 @@ export function listItemV21(entry: Dirent, parent: string, permission: Permissio
     modifier_email: entry.modifier,
     modifier_name: modifier.name,
     modifier_contact_email: modifier.email,
-    starred: false,
+    starred,
   };
 }
 
@@ -95,9 +101,14 @@ const TEXT =
   /\.(txt|text|md|markdown|log|conf|ini|json|ya?ml|xml|html?|css|js|ts|py|sh|c|h|cpp|go|rs|java|csv|tex|sql)$/i;
 const MEDIA = /\.(pdf|png|jpe?g|gif|bmp|ico|svg|webp|mp3|mp4|ogg|ogv|webm|mov|docx?|xlsx?|pptx?)$/i;
 
+/** Whether seahub's editor takes a file of this name. */
+export function isEditable(name: string): boolean {
+  return TEXT.test(name);
+}
+
 /** What v2.1 says of a file. */
 export function fileInfo(library: Library, parent: string, entry: Dirent, permission: Permission) {
-  const editable = TEXT.test(entry.name);
+  const editable = isEditable(entry.name);
   return {
     type: "file",
     repo_id: library.id,

@@ -30,6 +30,11 @@ export function normalizeDirectory(path: string): string {
   return inner === "" ? "/" : `/${inner}/`;
 }
 
+/** seahub's normalize_file_path: "/a/b". */
+export function normalizeFile(path: string): string {
+  return `/${path.replace(/^\/+|\/+$/g, "")}`;
+}
+
 /** One spelling per directory: no doubled and no final slash; "/" for the root. */
 export function canonicalDirectory(path: string): string {
   return `/${splitPath(path).join("/")}`;

@@ -20,8 +20,11 @@ export interface Route {
   /** Stable name for log and faults, when it depends on the request: computed from it. */
   readonly kind: string | ((request: ApiRequest) => string);
   readonly views: Partial<Record<Method, View>>;
-  /** Routes without token, and the throttle they count in. */
-  readonly anonymous?: "anon" | "none";
+  /**
+   * Routes without token, and the throttle they count in. "page": a web page, which the REST layer has no part in: any
+   * Accept will do, and no Allow is sent.
+   */
+  readonly anonymous?: "anon" | "none" | "page";
   /** What OPTIONS tells about the view. */
   readonly about?: { readonly name: string; readonly description: string };
 }
@@ -35,9 +38,12 @@ const COMMON: readonly Header[] = [
 /** A library id in a route: lower-case hex and dashes; anything else is an unknown address. */
 export const REPO = "([-0-9a-f]{36})";
 
-/** `path` with REPO where it says {id}. */
+/** The token of a public link in a route. */
+const TOKEN = "([0-9a-f]+)";
+
+/** `path` with REPO where it says {id} and TOKEN where it says {token}. */
 export function route(path: string): RegExp {
-  return new RegExp(`^${path.replaceAll("{id}", REPO)}$`);
+  return new RegExp(`^${path.replaceAll("{id}", REPO).replaceAll("{token}", TOKEN)}$`);
 }
 
 export class Router {
@@ -104,7 +110,7 @@ export class Router {
     const allow = allowed(found);
     try {
       const reply = await this.#callView(found, request);
-      return { ...reply, headers: [...reply.headers, ["Allow", allow]] };
+      return found.anonymous === "page" ? reply : { ...reply, headers: [...reply.headers, ["Allow", allow]] };
     } catch (error) {
       if (error instanceof ConnectionLost) throw error;
       if (!(error instanceof ApiError)) {
@@ -117,6 +123,10 @@ export class Router {
   }
 
   async #callView(found: Route, request: ApiRequest): Promise<ApiReply> {
+    if (found.anonymous === "page") {
+      const view = request.method === "GET" || request.method === "HEAD" ? found.views.GET : found.views.POST;
+      return view!(request, this.#services);
+    }
     if (!acceptsJson(request.header("accept"))) throw detail(406, "Could not satisfy the request Accept header.");
     if (found.anonymous === undefined)
       request.user = authenticate(request.header("authorization"), this.#services.store);
@@ -164,10 +174,13 @@ function indentOf(accept: string | undefined): number | undefined {
 
 function toWire(reply: ApiReply, indent: number | undefined): WireReply {
   const { type, text } = render(reply.content, indent);
+  const own = new Set(reply.headers.map(([name]) => name));
+  const common = COMMON.filter(([name]) => !own.has(name));
+  const typed: Header[] = type === "" ? [] : [["Content-Type", type]];
   return {
     status: reply.status,
     reason: [440, 441, 443, 447, 520].includes(reply.status) ? "Unknown Status Code" : undefined,
-    headers: [...COMMON, ["Content-Type", type], ...reply.headers],
+    headers: [...common, ...typed, ...reply.headers],
     body: Buffer.from(text, "utf8"),
   };
 }

@@ -2,7 +2,9 @@
  * What every handler works with: the store, the links, the clock, the addresses, and which server is imitated.
  * Made once per server by index.ts.
  */
+import type { LinkPolicy } from "./link-options.ts";
 import type { AccessTokens } from "./links.ts";
+import type { Mailer } from "./mail.ts";
 import type { PartialFiles } from "./partial-files.ts";
 import type { RateLimit } from "./rate-limit.ts";
 import type { Store } from "./store.ts";
@@ -23,6 +25,9 @@ export interface Services {
   /** Ids of copy and move tasks; each is complete when its id is given out. */
   readonly tasks: Set<string>;
   readonly rateLimit: RateLimit | undefined;
+  readonly linkPolicy: LinkPolicy;
+  /** Undefined: seahub's e-mail is not configured. */
+  readonly mailer: Mailer | undefined;
   /** Base addresses without a final slash. */
   readonly seahubUrl: () => string;
   readonly fileServerUrl: () => string;

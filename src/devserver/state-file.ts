@@ -1,10 +1,14 @@
 /**
- * What is kept beside the objects: users, libraries with their heads, tokens. One JSON file, mode 0600, replaced as a whole
- * after every change; or nothing when the server lives in memory. Passwords are never written. Called by store.ts.
+ * What is kept beside the objects: users, libraries with their heads, tokens, public links, stars, web sessions. One JSON
+ * file, mode 0600, replaced as a whole after every change; or nothing when the server lives in memory. Passwords of users
+ * are never written; those of links are, because their owners are shown them. Called by store.ts.
  */
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { LibraryRecord } from "./library.ts";
+import type { PublicLink } from "./public-links.ts";
+import type { Star } from "./stars.ts";
+import type { WebSession } from "./web-sessions.ts";
 
 export interface UserRecord {
   /** Internal id, "<32 hex>@auth.local", as the API shows it. */
@@ -24,6 +28,10 @@ export interface State {
   readonly deviceTokens: Record<string, string>;
   /** "<user id> <library id>" -> sync token. */
   readonly syncTokens: Record<string, string>;
+  readonly links: PublicLink[];
+  readonly stars: Star[];
+  /** By the value of their cookie. */
+  readonly sessions: Record<string, WebSession>;
 }
 
 export interface StateFile {
@@ -31,7 +39,15 @@ export interface StateFile {
   save(): void;
 }
 
-const empty = (): State => ({ users: [], libraries: [], deviceTokens: {}, syncTokens: {} });
+const empty = (): State => ({
+  users: [],
+  libraries: [],
+  deviceTokens: {},
+  syncTokens: {},
+  links: [],
+  stars: [],
+  sessions: {},
+});
 
 export function memoryState(): StateFile {
   return { state: empty(), save: () => {} };
@@ -43,7 +59,8 @@ export function folderState(folder: string): StateFile {
   const path = join(folder, "state.json");
   let state = empty();
   try {
-    state = JSON.parse(readFileSync(path, "utf8")) as State;
+    // A file of an older version lacks what was not kept then.
+    state = { ...state, ...(JSON.parse(readFileSync(path, "utf8")) as Partial<State>) };
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
   }

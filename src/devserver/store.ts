@@ -12,9 +12,12 @@ import { Library, type LibraryContext, type Permission } from "./library.ts";
 import { folderObjectStore, memoryObjectStore, type ObjectStore } from "./object-store.ts";
 import { type Commit, isDirectory, ZERO_ID } from "./objects.ts";
 import { basename, dirname } from "./paths.ts";
+import { PublicLinks } from "./public-links.ts";
+import { Stars } from "./stars.ts";
 import { folderState, memoryState, type StateFile, type UserRecord } from "./state-file.ts";
 import { transfer } from "./transfer.ts";
 import * as tree from "./tree.ts";
+import { WebSessions } from "./web-sessions.ts";
 
 export interface UserOptions {
   readonly email: string;
@@ -56,6 +59,9 @@ const digest = (password: string) => createHash("sha256").update(password).diges
 export class Store {
   readonly contents: FileContents;
   readonly fs: FsObjects;
+  readonly publicLinks: PublicLinks;
+  readonly stars: Stars;
+  readonly sessions: WebSessions;
   readonly #objects: ObjectStore;
   readonly #file: StateFile;
   readonly #libraries = new Map<string, Library>();
@@ -67,15 +73,20 @@ export class Store {
     this.#file = options.data === undefined ? memoryState() : folderState(options.data);
     this.fs = new FsObjects(this.#objects, { decodedOnly: options.data === undefined });
     this.contents = new FileContents(this.#objects, this.fs);
-    this.#context = {
-      objects: this.#objects,
-      fs: this.fs,
-      clock: () => Math.floor(options.now() / 1000),
-      changed: () => this.#file.save(),
-    };
+    const clock = () => Math.floor(options.now() / 1000);
+    const changed = () => this.#file.save();
+    this.#context = { objects: this.#objects, fs: this.fs, clock, changed };
+    this.publicLinks = new PublicLinks(this.#file.state.links, changed);
+    this.stars = new Stars(this.#file.state.stars, changed);
+    this.sessions = new WebSessions(this.#file.state.sessions, changed, clock);
     for (const record of this.#file.state.libraries) this.#libraries.set(record.id, new Library(record, this.#context));
     for (const user of options.users) this.#addUser(user);
     this.#file.save();
+  }
+
+  /** Unix seconds. */
+  now(): number {
+    return this.#context.clock();
   }
 
   // Users
@@ -193,7 +204,7 @@ export class Store {
     this.#libraries.delete(id);
     const { libraries } = this.#file.state;
     libraries.splice(0, libraries.length, ...libraries.filter((record) => record.id !== id));
-    this.#file.save();
+    this.publicLinks.remove((link) => link.libraryId === id);
   }
 
   share(libraryId: string, toEmail: string, permission: Permission): void {
