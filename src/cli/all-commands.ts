@@ -2,6 +2,7 @@
  * All commands of `seamount` and what is said about the program as a whole: the one source of the parser, --help and the man page.
  */
 import { asCommand, type Command } from "./command.ts";
+import { accountCommand } from "./commands/account.ts";
 import { completionCommand } from "./commands/completion.ts";
 import { devServerCommand } from "./commands/dev-server.ts";
 import { librariesCommand } from "./commands/libraries.ts";
@@ -9,9 +10,13 @@ import { loginCommand } from "./commands/login.ts";
 import { logoutCommand } from "./commands/logout.ts";
 import { mountCommand } from "./commands/mount.ts";
 import { queueCommand } from "./commands/queue.ts";
+import { shareLinksCommand } from "./commands/share-links.ts";
+import { sharedCommand } from "./commands/shared.ts";
+import { starCommand } from "./commands/star.ts";
 import { statusCommand } from "./commands/status.ts";
 import { syncCommand } from "./commands/sync.ts";
 import { unmountCommand } from "./commands/unmount.ts";
+import { uploadLinksCommand } from "./commands/upload-links.ts";
 
 /** In the order of --help. */
 export const COMMANDS: readonly Command[] = [
@@ -22,6 +27,11 @@ export const COMMANDS: readonly Command[] = [
   asCommand(queueCommand),
   asCommand(syncCommand),
   asCommand(librariesCommand),
+  asCommand(accountCommand),
+  starCommand,
+  shareLinksCommand,
+  uploadLinksCommand,
+  sharedCommand,
   asCommand(logoutCommand),
   asCommand(completionCommand(() => COMMANDS)),
   asCommand(devServerCommand),

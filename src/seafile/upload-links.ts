@@ -77,8 +77,14 @@ export class UploadLinks {
     return sendLink(this.#context, "upload", link, emails, message);
   }
 
-  /** Where anybody can POST files to for an hour, as the folder's path in the library says. Rejects with "forbidden" when it has a password. */
-  address({ token }: Pick<UploadLink, "token">, signal?: AbortSignal): Promise<string> {
+  /** Where anybody can POST files to for an hour. Rejects with "forbidden" when the link has a password, which only its web page takes. */
+  async address({ token, hasPassword }: UploadLink, signal?: AbortSignal): Promise<string> {
+    if (hasPassword) {
+      throw new SeafileError(
+        "forbidden",
+        "The link has a password, so that only its web page gives the upload address.",
+      );
+    }
     return repeat(this.#context, signal, () => getUploadAddress(this.#context.http, token, signal));
   }
 
