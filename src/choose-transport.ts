@@ -1,6 +1,6 @@
 /**
  * Which transport carries a mount: the one that the user names, or for "auto" the kernel transport where it can mount, else fuse-native
- * where that is installed. Invariant: nothing of a transport is loaded before it is chosen. Called by mount.ts.
+ * where that is installed. Invariant: nothing of a transport is loaded before it is chosen. Called by mount.ts and fuse-health.ts.
  */
 import { whatKernelTransportLacks } from "./fuse/kernel/kernel-means.ts";
 import type { Transport } from "./fuse/transport.ts";
@@ -28,7 +28,7 @@ export async function chooseTransport(wanted: ResolvedMountOptions["transport"])
   return { name: "kernel", reason: `neither can mount here: ${lack}, and fuse-native is not installed`, load: kernel };
 }
 
-async function canLoadLibfuse(): Promise<boolean> {
+export async function canLoadLibfuse(): Promise<boolean> {
   const { loadBinding } = await import("./fuse/libfuse/native-binding.ts");
   try {
     loadBinding();

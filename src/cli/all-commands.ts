@@ -5,6 +5,7 @@ import { asCommand, type Command } from "./command.ts";
 import { accountCommand } from "./commands/account.ts";
 import { completionCommand } from "./commands/completion.ts";
 import { devServerCommand } from "./commands/dev-server.ts";
+import { doctorCommand } from "./commands/doctor.ts";
 import { librariesCommand } from "./commands/libraries.ts";
 import { loginCommand } from "./commands/login.ts";
 import { logoutCommand } from "./commands/logout.ts";
@@ -33,6 +34,7 @@ export const COMMANDS: readonly Command[] = [
   uploadLinksCommand,
   sharedCommand,
   asCommand(logoutCommand),
+  asCommand(doctorCommand),
   asCommand(completionCommand(() => COMMANDS)),
   asCommand(devServerCommand),
 ];

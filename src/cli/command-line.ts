@@ -6,12 +6,12 @@
 import { readFileSync } from "node:fs";
 import yargs from "yargs";
 import { COMMANDS, DESCRIPTION, EPILOGUE, EXAMPLES } from "./all-commands.ts";
-import { type Action, nameOf, toModule } from "./command.ts";
+import { type Action, type Command, nameOf, toModule } from "./command.ts";
 import { exitCodeOf, sentenceOf, usageError } from "./exit-codes.ts";
 import { remark } from "./output.ts";
 
-/** The options that may be given more than once. */
-const REPEATABLE = new Set(["_", "o", "library", "what"]);
+/** What may be given more than once. */
+const REPEATABLE = new Set(["_", "o", "library", ...COMMANDS.flatMap(variadicOf)]);
 
 const NAMES = COMMANDS.map(nameOf);
 
@@ -55,6 +55,11 @@ function usageSentence(message: string, args: readonly string[]): string {
   const command = NAMES.find((name) => args.includes(name));
   const help = command === undefined ? "seamount --help" : `seamount ${command} --help`;
   return `${complaint.replace(/[.?]?$/, (end) => end || ".")} See \`${help}\`.`;
+}
+
+/** The positionals that take many words: "what" of "show <what..>". */
+function variadicOf({ command, subcommands = [] }: Command): string[] {
+  return [...[...command.matchAll(/([\w-]+)\.\./g)].map((match) => match[1]!), ...subcommands.flatMap(variadicOf)];
 }
 
 function isRepeatable(name: string, command: string | number | undefined): boolean {

@@ -17,6 +17,7 @@ import {
   postAuthToken,
   type ServerInfo,
 } from "./endpoints.ts";
+import { getProtocolVersion } from "./endpoints-file-server.ts";
 import { SeafileError } from "./errors.ts";
 import { type ClientOptions, HttpClient } from "./http.ts";
 import { Library } from "./library.ts";
@@ -159,6 +160,13 @@ export class Account {
     const begun = performance.now();
     await getPing(this.#http, signal);
     return performance.now() - begun;
+  }
+
+  /** Asks the file server, which may be another address. One attempt. Resolves with its origin. */
+  async pingFileServer(library: LibraryId, signal?: AbortSignal): Promise<string> {
+    const { link } = await this.#context.links.store("upload", library, signal);
+    await getProtocolVersion(this.#http, link, signal);
+    return new URL(link).origin;
   }
 
   /** How far the server's clock is ahead of this one, in milliseconds, as of its last answer; 0 below two seconds. */

@@ -30,6 +30,7 @@ export const DEFAULT_TIMEOUTS: Timeouts = { connect: 5_000, headers: 20_000, upl
 export interface ClientOptions {
   /** Base URL of Seahub, with or without a path and a trailing slash. */
   readonly server: string;
+  /** Absent or empty: nobody is logged in. */
   readonly token?: string;
   /** Replaces scheme, host and prefix of the links to the file server, e.g. "https://x/seafhttp". */
   readonly fileServer?: string;
@@ -183,7 +184,7 @@ export class HttpClient {
 
   #payloadOf(request: HttpRequest): Payload {
     const headers: Record<string, string> = { "user-agent": this.#userAgent, ...request.headers };
-    if (request.side === "seahub" && this.#token !== undefined) headers["authorization"] = `Token ${this.#token}`;
+    if (request.side === "seahub" && this.#token) headers["authorization"] = `Token ${this.#token}`;
     if (request.body !== undefined) {
       headers["content-type"] = request.body.contentType;
       headers["content-length"] = String(request.body.length);
