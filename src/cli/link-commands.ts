@@ -5,6 +5,7 @@
  */
 import type { Argv } from "yargs";
 import type { Account } from "../seafile/account.ts";
+import { isMissing } from "../seafile/errors.ts";
 import type { Link, Mailed, RemotePlace } from "../seafile/link-terms.ts";
 import type { LibraryId } from "../seafile/types.ts";
 import { type Command, subcommand } from "./command.ts";
@@ -110,10 +111,21 @@ export async function withLink<Kind extends Link, Result>(
   }
   return withOnePlace(args.link, args.server, async (account, place) => {
     const store = kind.store(account);
-    const link = await store.find(place);
+    const link = await findLink(store, place);
     if (link === undefined) throw new CliError(EXIT.notFound, `There is no ${kind.name} of yours to ${args.link}.`);
     return use(link, store, account);
   });
+}
+
+/** Also a link to what is gone, which the server does not look up by its path. */
+async function findLink<Kind extends Link>(store: LinkStore<Kind>, place: RemotePlace): Promise<Kind | undefined> {
+  try {
+    return await store.find(place);
+  } catch (error) {
+    if (!isMissing(error)) throw error;
+    const links = await store.list({ library: place.library });
+    return links.find(({ path }) => path === place.path);
+  }
 }
 
 /** Of https://.../f/TOKEN/, .../d/TOKEN/ and .../u/d/TOKEN/, or the token alone as servers make it. */
