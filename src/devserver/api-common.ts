@@ -36,9 +36,9 @@ export function demand(
   return permission;
 }
 
-/** Encrypted libraries have no public links. There are none on this server yet. */
-export function isEncrypted(_library: Library): boolean {
-  return false;
+/** Encrypted libraries have no public links. */
+export function isEncrypted({ record }: Library): boolean {
+  return "encryption" in record && record.encryption !== undefined;
 }
 
 /** seahub's check_filename_with_rename; crashes, as there, when the directory is missing. */

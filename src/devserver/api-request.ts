@@ -109,6 +109,11 @@ export class ApiRequest {
     return this.#parts.body.form.getAll(name).at(-1) ?? "";
   }
 
+  /** request.POST.getlist(name). */
+  formAll(name: string): string[] {
+    return this.#parts.body.form.getAll(name);
+  }
+
   /** request.data.get(name) as text: form or JSON; undefined when absent or not a scalar. Throws for a bad body. */
   data(name: string): string | undefined {
     const value = this.dataValue(name);

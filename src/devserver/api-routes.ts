@@ -14,10 +14,12 @@ import { linkContentRoutes } from "./api-link-content.ts";
 import { linkRoutes } from "./api-links.ts";
 import { mailRoutes } from "./api-mail.ts";
 import { shareLinkRoutes } from "./api-share-links.ts";
+import { sharedItemRoutes } from "./api-shared-items.ts";
 import { sharingRoutes } from "./api-sharing.ts";
 import { starredRoutes } from "./api-starred.ts";
 import { uploadLinkRoutes } from "./api-upload-links.ts";
 
+import { linkPageRoutes } from "./link-views.ts";
 import type { Route } from "./router.ts";
 
 export const routes: readonly Route[] = [
@@ -33,8 +35,10 @@ export const routes: readonly Route[] = [
   ...fileV21Routes,
   ...starredRoutes,
   ...sharingRoutes,
+  ...sharedItemRoutes,
   ...shareLinkRoutes,
   ...uploadLinkRoutes,
   ...linkContentRoutes,
   ...mailRoutes,
+  ...linkPageRoutes,
 ];

@@ -2,7 +2,7 @@
  * Seahub's v2.1 views of upload links, for those who make them. Listed in api-routes.ts.
  * Invariant: one link per user and folder; asking for a second one gives the first, whatever the request says of it.
  */
-import { demand, isoTime, libraryById } from "./api-common.ts";
+import { demand, isEncrypted, isoTime, libraryById } from "./api-common.ts";
 import { type ApiReply, apiError, rest } from "./api-reply.ts";
 import type { ApiRequest } from "./api-request.ts";
 import { expiryFields, linkAddress, nameOf, targetId } from "./api-share-links.ts";
@@ -58,6 +58,7 @@ function create(request: ApiRequest, services: Services): ApiReply {
   const expires = expiryOf(request, services) ?? null;
   const library = libraryById(libraryId, services);
   demandFolder(library, given);
+  if (isEncrypted(library)) throw apiError(403, "Permission denied.");
   demand("rw", request, services, library);
   const { publicLinks } = services.store;
   const ownerId = request.user.id;

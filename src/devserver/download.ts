@@ -3,6 +3,7 @@
  * the Go server send. The name in the address decides about type and disposition only. Called by file-server.ts.
  */
 import type { Header, WireReply } from "./exchange.ts";
+import type { AccessToken } from "./links.ts";
 import { quote } from "./paths.ts";
 import { parseRange } from "./range.ts";
 import type { Services } from "./services.ts";
@@ -36,8 +37,8 @@ export interface DownloadRequest {
   readonly fileId: string;
   /** Last component of the address, decoded. */
   readonly name: string;
-  /** To be shown rather than saved: links that view a file. */
-  readonly inline: boolean;
+  /** "view": to be shown rather than saved. */
+  readonly op: AccessToken["op"];
   readonly header: (name: string) => string | undefined;
 }
 
@@ -78,7 +79,10 @@ function whole(request: DownloadRequest, size: number, common: readonly Header[]
     ["Content-Security-Policy", "sandbox"],
     ["Content-Type", typeOf(request.name)],
     ["Content-Length", String(size)],
-    ["Content-Disposition", `${request.inline ? "inline" : "attachment"};filename*="utf-8' '${quote(request.name)}"`],
+    [
+      "Content-Disposition",
+      `${request.op === "view" ? "inline" : "attachment"};filename*="utf-8' '${quote(request.name)}"`,
+    ],
     ["X-Content-Type-Options", "nosniff"],
   ];
   const chunks = services.store.contents.read(request.fileId, 0, size);
@@ -100,7 +104,7 @@ function partial(
       : { status: 416, headers, body: Buffer.alloc(0) };
   }
   const length = range.end - range.start;
-  const manner = request.inline ? "inline" : "attachment";
+  const manner = request.op === "view" ? "inline" : "attachment";
   const disposition =
     services.flavour === "go"
       ? `${manner};filename*="utf-8' '${quote(request.name)}"`

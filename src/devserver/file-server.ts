@@ -53,8 +53,7 @@ export class FileServer {
       return plainError(403, "Operation does not match access token.\n", this.#services);
     const name = decodeName(match[2]!);
     const header = (field: string) => exchange.header(field);
-    const inline = token.op === "view";
-    return download({ libraryId: token.libraryId, fileId: token.target, name, inline, header }, this.#services);
+    return download({ ...token, fileId: token.target, name, header }, this.#services);
   }
 
   async #upload(exchange: Exchange, url: URL, match: RegExpExecArray): Promise<WireReply> {

@@ -2,8 +2,8 @@
  * The shape of test/contract/recordings/*.json: what two real Seafile 11.0.13 servers answered, as ordered scenarios, with
  * the state that the answers need as setup actions. `response` is the C file server's; `go` is where the Go file server
  * differed, and for texts that were not written down then, what its source of the same version says. Texts are templates
- * (template.ts). Left out is what the development server does not serve (encrypted libraries, share and upload links, stars,
- * mail, block and sync endpoints, history, trash). Read by recordings.test.ts.
+ * (template.ts). Left out is what the development server does not serve (encrypted libraries, shared folders, block and sync
+ * endpoints, history, trash). Read by recordings.test.ts.
  */
 import { readdirSync, readFileSync } from "node:fs";
 
@@ -21,12 +21,15 @@ export type Setup =
   | { readonly write: string; readonly library: string; readonly content: Content }
   | { readonly mkdir: string; readonly library: string }
   | { readonly remove: string; readonly library: string }
+  | { readonly move: string; readonly to: string; readonly library: string }
   | { readonly deleteLibrary: string }
   | { readonly head: string; readonly as: string }
   | { readonly quota: number | null; readonly user: string }
   | { readonly advanceClock: number }
   | { readonly fail: string; readonly status: number }
   | { readonly expireLinks: true }
+  /** Sets the expiry of a public link to 2001, as was done in the data base. */
+  | { readonly expireLink: string }
   | LinkSetup;
 
 /** Asks Seahub for a link, as the recording had done before, and remembers its token under the name. */
@@ -57,8 +60,11 @@ export interface RecordedRequest {
   readonly multipart?: readonly Part[];
 }
 
-/** A prefix where the recording was cut (with the whole length where that does not vary), else the whole text. */
-export type ExpectedBody = Content | { readonly startsWith: string; readonly length?: number };
+/** A prefix where the recording was cut (with the whole length where that does not vary), parts that it names, else the whole text. */
+export type ExpectedBody =
+  | Content
+  | { readonly startsWith: string; readonly length?: number }
+  | { readonly contains: readonly string[] };
 
 export interface RecordedResponse {
   /** Code and reason phrase, or the code alone where the phrase was not recorded. */

@@ -18,7 +18,7 @@ import {
   type RecordedResponse,
 } from "./recording.ts";
 import { type Stage, TEST_USER } from "./stage.ts";
-import { align, fill } from "./template.ts";
+import { align, alignWithin, fill } from "./template.ts";
 
 export interface Comparison {
   readonly expected: unknown;
@@ -99,6 +99,10 @@ export class Replay {
   #compareBody(body: ExpectedBody, received: Buffer): Partial<Comparison> {
     const { variables } = this.#stage;
     if (typeof body === "string") return { expected: body, actual: align(body, received.toString(), variables) };
+    if ("contains" in body) {
+      const actual = body.contains.map((part) => alignWithin(part, received.toString(), variables));
+      return { expected: body.contains, actual };
+    }
     if (!("startsWith" in body)) return compareBytes(bytesOf(body), received);
     return {
       expected: { startsWith: body.startsWith, length: body.length ?? "any" },

@@ -57,6 +57,12 @@ export class Stage {
     }
     if ("mkdir" in action) return store.mkdir(this.libraryId(action.library), action.mkdir);
     if ("remove" in action) return store.remove(this.libraryId(action.library), action.remove);
+    if ("move" in action) return store.move(this.libraryId(action.library), action.move, action.to);
+    if ("expireLink" in action) {
+      const link = store.publicLinks.byToken(variables.get(action.expireLink) ?? "");
+      if (link === undefined) throw new Error(`The recording expires the link ${action.expireLink} before it is made.`);
+      return store.publicLinks.setExpiry(link, Date.UTC(2001, 0, 1) / 1000);
+    }
     if ("library" in action) {
       const { library, owner, name = library, description = "" } = action;
       variables.set(library, store.createLibrary(owner, name, { description }));

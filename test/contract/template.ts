@@ -14,6 +14,9 @@ const SHAPES: Readonly<Record<string, string>> = {
   sha1: "[0-9a-f]{40}",
   uuid: "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",
   user: "[0-9a-f]{32}@auth\\.local",
+  link: "[0-9a-f]{20}",
+  alnum32: "[A-Za-z0-9]{32}",
+  alnum64: "[A-Za-z0-9]{64}",
   version: "\\d+\\.\\d+\\.\\d+",
   int: "\\d+",
   unix: "\\d{10}",
@@ -57,6 +60,13 @@ export function align(template: string, actual: string, variables: Variables, pr
   const literal = template.slice(literalFrom);
   if (prefix && actual.startsWith(literal, at)) return template;
   return template.slice(0, literalFrom) + actual.slice(at);
+}
+
+/** `align` with the first place in `actual` where the literal beginning of the template stands; what follows is cut off. */
+export function alignWithin(template: string, actual: string, variables: Variables): string {
+  const beginning = template.split("{{")[0]!;
+  const at = actual.indexOf(beginning);
+  return at < 0 ? `(nowhere: ${beginning})` : align(template, actual.slice(at), variables, true);
 }
 
 function match(name: string, shape: string | undefined, actual: string, at: number, variables: Variables) {
