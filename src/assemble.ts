@@ -31,6 +31,7 @@ import { Locks } from "./vfs/locks.ts";
 import { Namespace } from "./vfs/namespace.ts";
 import { Outbox } from "./vfs/outbox.ts";
 import { Recovered } from "./vfs/recovered.ts";
+import { RemoteXattrs } from "./vfs/remote-xattrs.ts";
 import { Removals } from "./vfs/removals.ts";
 import { Superblock } from "./vfs/superblock.ts";
 import { WholeFileReader } from "./vfs/whole-file-reader.ts";
@@ -110,7 +111,9 @@ export function assemble(options: FileSystemOptions): Assembled {
   });
   const outbox = new Outbox({ superblock, directories, commits, removals, backlog, committer });
   const xattrs = new Xattrs({ committer, outbox, listings });
-  const fileSystem = new FileSystem({ superblock, directories, namespace, files, commits, xattrs, account });
+  const remoteXattrs = new RemoteXattrs({ account, outbox, lifetimeMs: options.refreshMs });
+  const parts = { superblock, directories, namespace, files, commits, xattrs, remoteXattrs, account };
+  const fileSystem = new FileSystem(parts);
   const revive = (pending: Pending, libraryOf: (id: LibraryId) => Library | undefined) =>
     recovered.revive(pending, libraryOf, {
       superblock,

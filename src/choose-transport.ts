@@ -1,6 +1,6 @@
 /**
  * Which transport carries a mount: the one that the user names, or for "auto" the kernel transport, unless it lacks what fuse-native
- * does without and has. Invariant: nothing of fuse-native is loaded where the kernel transport lacks nothing. Called by mount.ts.
+ * does without and has. Invariant: nothing of fuse-native is loaded where the kernel transport lacks nothing. Called by mount.ts and fuse-health.ts.
  */
 import { whatKernelTransportLacks } from "./fuse/kernel/kernel-means.ts";
 import type { Transport } from "./fuse/transport.ts";
@@ -36,7 +36,7 @@ export async function chooseTransport(
   return { name: "kernel", reason: `neither can mount here: ${lack}, and fuse-native cannot be loaded`, load: kernel };
 }
 
-async function canLoadLibfuse(): Promise<boolean> {
+export async function canLoadLibfuse(): Promise<boolean> {
   const { loadBinding } = await import("./fuse/libfuse/native-binding.ts");
   try {
     loadBinding();

@@ -7,7 +7,7 @@ import type { Target } from "./mount-target.ts";
 import type { Library } from "./seafile/library.ts";
 import type { Source } from "./seafile/source.ts";
 import type { LibraryId } from "./seafile/types.ts";
-import type { Inode } from "./vfs/inode.ts";
+import { type Inode, isOnServer, pathOf } from "./vfs/inode.ts";
 import { uniqueNames } from "./vfs/library-root.ts";
 import type { OutboxItem } from "./vfs/outbox.ts";
 
@@ -32,6 +32,14 @@ export function controlOf(parts: ControlParts): MountControl {
   return {
     status: () => statusOf(parts, queue(), since, rates),
     queue,
+    locate: async (path, signal) => {
+      const inode = await inodeAt(fileSystem, path, signal);
+      const { server } = parts;
+      if (inode.library === undefined) return { server };
+      const { id, name } = inode.library.info;
+      const isStored = inode.kind === "dir" || isOnServer(inode);
+      return { server, place: { library: id, libraryName: name, path: pathOf(inode), kind: inode.kind, isStored } };
+    },
     retry: (ids) => outbox.retry(ids),
     hold: (ids) => outbox.hold(ids),
     release: (ids) => outbox.release(ids),

@@ -1,5 +1,6 @@
 /**
- * What a mount shows: all libraries, one, or a folder of one, as the user named it. Called by mount.ts.
+ * What a mount shows: all libraries, one, or a folder of one, as the user named it. Called by mount.ts and by
+ * the command line.
  */
 import type { ResolvedMountOptions } from "./options.ts";
 import type { Account } from "./seafile/account.ts";
@@ -29,12 +30,7 @@ export async function findTarget(account: Account, options: ResolvedMountOptions
   const colon = wanted.indexOf(":/");
   const whole = pickLibrary(infos, wanted);
   const info = whole ?? (colon > 0 ? pickLibrary(infos, wanted.slice(0, colon)) : undefined);
-  if (info === undefined) {
-    throw new SeafileError(
-      "not-found",
-      `There is no library "${wanted}" in this account; "seamount libraries" lists them.`,
-    );
-  }
+  if (info === undefined) throw noLibrary(wanted);
   const library = account.library(info);
   const path = whole === undefined ? normalizePath(wanted.slice(colon + 1)) : "/";
   if (path !== "/") await assertFolder(library, path);
@@ -46,6 +42,16 @@ export async function findTarget(account: Account, options: ResolvedMountOptions
     infos,
   };
 }
+
+/** By the name that a mount shows, its own name, or its id. Throws SeafileError "not-found", also for a name that several have. */
+export function libraryNamed(infos: readonly LibraryInfo[], wanted: string): LibraryInfo {
+  const info = pickLibrary(infos, wanted);
+  if (info === undefined) throw noLibrary(wanted);
+  return info;
+}
+
+const noLibrary = (wanted: string) =>
+  new SeafileError("not-found", `There is no library "${wanted}" in this account; "seamount libraries" lists them.`);
 
 /** The folder of a public link. The label names no token. */
 export function linkTarget(account: LinkAccount, { path }: LinkAddress): Target {

@@ -36,7 +36,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
 /** The only files that may import a package. */
 const DOORS: Record<string, readonly RegExp[]> = {
   undici: [/^seafile\/http\.ts$/],
-  zod: [/^seafile\/schema\.ts$/, /^options\.ts$/],
+  zod: [/^seafile\/schema(-sharing)?\.ts$/, /^options\.ts$/],
   "lru-cache": [/^cache\//],
   "p-limit": [/^seafile\/http\.ts$/, /^writeback\/committer\.ts$/],
   "fuse-native": [/^fuse\/libfuse\/native-binding\.ts$/],

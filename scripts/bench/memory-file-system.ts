@@ -59,6 +59,12 @@ export class MemoryFileSystem implements FileSystemCalls {
     return this.#sizes.get(inode) ?? (inode.kind === "file" ? (inode.version?.size ?? 0) : 0);
   }
 
+  async remoteXattr(): Promise<undefined> {}
+
+  async setRemoteXattr(): Promise<void> {}
+
+  async removeRemoteXattr(): Promise<void> {}
+
   xattr(): undefined {}
 
   known(parent: number, name: string): Inode | undefined {

@@ -78,3 +78,23 @@ export function humanSize(bytes: number): string {
   }
   return `${unit === 0 || value >= 9.95 ? Math.round(value) : value.toFixed(1)} ${UNITS[unit]}`;
 }
+
+/** Unix seconds for people: local date and time; `none` when there is no time. */
+export function localTime(seconds: number | undefined, none = "-"): string {
+  if (seconds === undefined) return none;
+  const at = new Date(seconds * 1000);
+  const two = (value: number) => String(value).padStart(2, "0");
+  const date = `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`;
+  return `${date} ${two(at.getHours())}:${two(at.getMinutes())}`;
+}
+
+/** Unix seconds for programs: ISO 8601 in UTC; "" when there is no time. */
+export function isoTime(seconds: number | undefined): string {
+  return seconds === undefined ? "" : new Date(seconds * 1000).toISOString().replace(".000Z", "Z");
+}
+
+/** "title  text" lines of one thing, with the titles aligned. */
+export function fieldLines(fields: readonly (readonly [title: string, text: string])[]): string[] {
+  const width = Math.max(...fields.map(([title]) => title.length));
+  return fields.map(([title, text]) => `${title.padEnd(width)}  ${printable(text)}`.trimEnd());
+}

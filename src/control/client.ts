@@ -8,6 +8,7 @@ import { LineSplitter } from "./line-splitter.ts";
 import {
   type Answer,
   ControlError,
+  type Located,
   MAX_ANSWER_BYTES,
   type Method,
   type MountStatus,
@@ -54,6 +55,11 @@ export class ControlClient {
 
   queue(): Promise<readonly QueueItem[]> {
     return this.#call("queue", {}, ANSWER_MS);
+  }
+
+  /** What on the server the place is. Rejects with "ENOENT". */
+  locate(path: string): Promise<Located> {
+    return this.#call("locate", { path }, ANSWER_MS);
   }
 
   /** How many items it concerned; likewise hold, release and discard. Without ids: all. */

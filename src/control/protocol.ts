@@ -70,10 +70,29 @@ export interface SyncResult {
   readonly held: number;
 }
 
+/** What on the server a place in the mount is. */
+export interface Located {
+  readonly server: string;
+  /** undefined: the mount's top, which shows all libraries. */
+  readonly place?:
+    | {
+        readonly library: string;
+        readonly libraryName: string;
+        /** Absolute in the library. */
+        readonly path: string;
+        readonly kind: "file" | "dir";
+        /** False for a new file that the server has nothing of yet. */
+        readonly isStored: boolean;
+      }
+    | undefined;
+}
+
 /** What a running mount can be asked. An id that is not pending any more is passed over. */
 export interface MountControl {
   status(): MountStatus;
   queue(): readonly QueueItem[];
+  /** `path`: absolute below the mount point. Rejects with ENOENT when there is nothing. */
+  locate(path: string, signal: AbortSignal): Promise<Located>;
   /** Tries these, or everything, now. Answers how many it concerned; likewise hold and release. */
   retry(ids?: readonly number[]): number;
   hold(ids: readonly number[]): Promise<number>;

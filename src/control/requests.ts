@@ -20,6 +20,7 @@ type Handler = (control: MountControl, params: Params, signal: AbortSignal) => u
 const HANDLERS: Readonly<Record<Method, Handler>> = {
   status: (control) => control.status(),
   queue: (control) => control.queue(),
+  locate: (control, params, signal) => control.locate(placeOf(params) ?? "/", signal),
   retry: (control, params) => (params["ids"] === undefined ? control.retry() : control.retry(idsOf(params))),
   hold: (control, params) => control.hold(idsOf(params)),
   release: (control, params) => control.release(idsOf(params)),

@@ -10,6 +10,7 @@ import { fromSeconds, now } from "../util/timespec.ts";
 import { FsError, failureOf } from "../vfs/errno.ts";
 import type { FileSystem } from "../vfs/filesystem.ts";
 import type { Inode } from "../vfs/inode.ts";
+import { isRemoteXattr } from "../vfs/remote-xattrs.ts";
 import { assertWritable } from "../vfs/writable.ts";
 import { isFact } from "../vfs/xattrs.ts";
 import type {
@@ -252,9 +253,9 @@ export class Adapter implements Operations {
     });
   }
 
-  getxattr(_ctx: OpContext, ino: number, name: string): Promise<Uint8Array> {
+  getxattr(ctx: OpContext, ino: number, name: string): Promise<Uint8Array> {
     return this.#run("getxattr", { ino, name }, async () => {
-      const value = this.#fs.xattr(ino, name);
+      const value = isRemoteXattr(name) ? await this.#fs.remoteXattr(ino, name, ctx.signal) : this.#fs.xattr(ino, name);
       if (value === undefined) throw new FsError("ENODATA", "no such attribute");
       return Buffer.from(value);
     });
@@ -264,12 +265,20 @@ export class Adapter implements Operations {
     return [];
   }
 
-  setxattr(_ctx: OpContext, ino: number, name: string): Promise<void> {
+  setxattr(ctx: OpContext, ino: number, name: string, value: Uint8Array, flags: number): Promise<void> {
+    if (isRemoteXattr(name)) {
+      return this.#run("setxattr", { ino, name }, () =>
+        this.#fs.setRemoteXattr(ino, name, { value, flags }, ctx.signal),
+      );
+    }
     if (isFact(name)) return this.#refuse("setxattr", { ino, name }, "EPERM", `${name} is a fact`);
     return this.#refuse("setxattr", { ino, name }, "ENOTSUP", "Seafile stores no extended attributes");
   }
 
-  removexattr(_ctx: OpContext, ino: number, name: string): Promise<void> {
+  removexattr(ctx: OpContext, ino: number, name: string): Promise<void> {
+    if (isRemoteXattr(name)) {
+      return this.#run("removexattr", { ino, name }, () => this.#fs.removeRemoteXattr(ino, name, ctx.signal));
+    }
     if (isFact(name)) return this.#refuse("removexattr", { ino, name }, "EPERM", `${name} is a fact`);
     return this.#refuse("removexattr", { ino, name }, "ENODATA", "no such attribute");
   }

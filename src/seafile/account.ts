@@ -5,7 +5,19 @@
 import type { Logger } from "../observe/log.ts";
 import { raceAbort } from "../util/abort.ts";
 import { type Context, repeat } from "./context.ts";
-import { getAccountInfo, getAuthPing, getLibraries, getServerInfo, postAuthToken } from "./endpoints.ts";
+import {
+  getAccountInfo,
+  getAuthPing,
+  getDownloadInfo,
+  getLibraries,
+  getLibrary,
+  getLibraryHead,
+  getPing,
+  getServerInfo,
+  postAuthToken,
+  type ServerInfo,
+} from "./endpoints.ts";
+import { getProtocolVersion } from "./endpoints-file-server.ts";
 import { SeafileError } from "./errors.ts";
 import { type ClientOptions, HttpClient } from "./http.ts";
 import { AccountLibrary } from "./library.ts";
@@ -13,10 +25,15 @@ import { DEFAULT_LIMITS } from "./limits.ts";
 import { LinkCache } from "./links.ts";
 import { isWritable, rankOf } from "./permission.ts";
 import { DEFAULT_RETRY, type RetryPolicy, retry } from "./retry.ts";
-import type { LibraryLine } from "./schema.ts";
+
+import type { DownloadInfo, LibraryDetail, LibraryHead, LibraryLine } from "./schema.ts";
+import { ShareLinks } from "./share-links.ts";
+import { Sharing } from "./sharing.ts";
 import type { Source } from "./source.ts";
+import { Stars } from "./stars.ts";
 import type { LibraryId, LibraryInfo, Quota } from "./types.ts";
 import { Unlocker } from "./unlocker.ts";
+import { UploadLinks } from "./upload-links.ts";
 
 export interface LoginOptions {
   readonly server: string;
@@ -63,7 +80,25 @@ function refusedLogin(error: unknown, otpGiven: boolean): unknown {
 /** The first version that stores the `last_modify` of an upload (seafile-server 12.0, fileserver/fileop.go). */
 const KEEPS_MTIMES_FROM = 12;
 
+/** Who the token belongs to. */
+export interface Profile {
+  /** As people write to it. */
+  readonly email: string;
+  /** The server's own name of the account, "...@auth.local" since 11.0. */
+  readonly id: string;
+  readonly name: string;
+  readonly loginId: string;
+  readonly department: string;
+  readonly institution: string;
+  readonly isStaff: boolean;
+  readonly quota: Quota;
+}
+
 export class Account implements Source {
+  readonly shareLinks: ShareLinks;
+  readonly uploadLinks: UploadLinks;
+  readonly stars: Stars;
+  readonly sharing: Sharing;
   readonly #http: HttpClient;
   readonly #context: Context;
   readonly #libraries = new Map<LibraryId, AccountLibrary>();
@@ -87,6 +122,10 @@ export class Account implements Source {
       interrupted: new Map(),
       keepsMtimes: (signal) => this.#keepsMtimes(signal),
     };
+    this.shareLinks = new ShareLinks(this.#context);
+    this.uploadLinks = new UploadLinks(this.#context);
+    this.stars = new Stars(this.#context);
+    this.sharing = new Sharing(this.#context);
   }
 
   /** Whether the server answered the last time that it was asked. */
@@ -110,6 +149,56 @@ export class Account implements Source {
     return { email: info.contact_email || info.email, name: info.name, serverVersion };
   }
 
+  async profile(signal?: AbortSignal): Promise<Profile> {
+    const info = await repeat(this.#context, signal, () => getAccountInfo(this.#http, signal));
+    const { email: id, name, login_id: loginId, department, institution, is_staff: isStaff } = info;
+    const email = info.contact_email || id;
+    return { email, id, name, loginId, department, institution, isStaff, quota: quotaOf(info) };
+  }
+
+  /** Does the server accept the token? One attempt. Rejects with "unauthorized" when it does not. */
+  async checkToken(signal?: AbortSignal): Promise<void> {
+    await getAuthPing(this.#http, signal);
+  }
+
+  /** How long the server takes for an empty question, in milliseconds. One attempt, without the token's help. */
+  async ping(signal?: AbortSignal): Promise<number> {
+    const begun = performance.now();
+    await getPing(this.#http, signal);
+    return performance.now() - begun;
+  }
+
+  /** Asks the file server, which may be another address. One attempt. Resolves with its origin. */
+  async pingFileServer(library: LibraryId, signal?: AbortSignal): Promise<string> {
+    const { link } = await this.#context.links.store("upload", library, signal);
+    await getProtocolVersion(this.#http, link, signal);
+    return new URL(link).origin;
+  }
+
+  /** How far the server's clock is ahead of this one, in milliseconds, as of its last answer; 0 below two seconds. */
+  get clockSkewMs(): number {
+    return this.#http.clockSkewMs;
+  }
+
+  /** Version and features. */
+  async serverInfo(signal?: AbortSignal): Promise<ServerInfo> {
+    return repeat(this.#context, signal, () => getServerInfo(this.#http, signal));
+  }
+
+  /** What the server tells of one library beyond its line in the list. Rejects with "not-found", "forbidden". */
+  async libraryDetails(id: LibraryId, signal?: AbortSignal): Promise<LibraryHead & LibraryDetail> {
+    const [head, detail] = await Promise.all([
+      repeat(this.#context, signal, () => getLibraryHead(this.#http, id, signal)),
+      repeat(this.#context, signal, () => getLibrary(this.#http, id, signal)),
+    ]);
+    return { ...head, ...detail };
+  }
+
+  /** Whether and how the library may be synchronised; the server lists it among the account's devices. Rejects with "forbidden". */
+  async downloadInfo(id: LibraryId, signal?: AbortSignal): Promise<DownloadInfo> {
+    return repeat(this.#context, signal, () => getDownloadInfo(this.#http, id, signal));
+  }
+
   /** All libraries of the account, each once, with the best permission among the ways it is shared. */
   async libraries(signal?: AbortSignal): Promise<readonly LibraryInfo[]> {
     const lines = await repeat(this.#context, signal, () => getLibraries(this.#http, signal));
@@ -125,8 +214,7 @@ export class Account implements Source {
 
   /** What the logged-in account uses and may use. */
   async quota(signal?: AbortSignal): Promise<Quota> {
-    const { usage, total } = await repeat(this.#context, signal, () => getAccountInfo(this.#http, signal));
-    return { used: usage, total: total > 0 ? total : null };
+    return quotaOf(await repeat(this.#context, signal, () => getAccountInfo(this.#http, signal)));
   }
 
   /** A password of an encrypted library, to be used at first need. */
@@ -181,6 +269,11 @@ export class Account implements Source {
     return raceAbort(this.#version, signal);
   }
 }
+
+const quotaOf = ({ usage, total }: { readonly usage: number; readonly total: number }): Quota => ({
+  used: usage,
+  total: total > 0 ? total : null,
+});
 
 function libraryInfo(line: LibraryLine): LibraryInfo {
   const kind = kindOf(line);

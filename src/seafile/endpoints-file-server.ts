@@ -155,3 +155,10 @@ export async function postUpdate(
   const id = parseObjectId(answer.body.trim().replaceAll('"', ""), what);
   return { name: nameOf(path), id, size: content.size, now: http.serverNow() };
 }
+
+/** GET protocol-version of the file server that a link leads to: does it answer here? Needs no token. */
+export async function getProtocolVersion(http: HttpClient, link: string, signal?: AbortSignal): Promise<void> {
+  const what = "Asking the file server";
+  const target = link.replace(/\/upload-api\/.*$/, "/protocol-version");
+  await http.call({ side: "file-server", what, method: "GET", target, signal });
+}

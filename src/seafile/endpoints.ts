@@ -6,10 +6,15 @@
 import type { HttpClient } from "./http.ts";
 import {
   accountInfo,
+  type DownloadInfo,
+  downloadInfo,
   fileDetail,
+  type LibraryDetail,
+  type LibraryHead,
   type LibraryLine,
   libraries,
   libraryDetail,
+  libraryHead,
   listing,
   parse,
   parseObjectId,
@@ -46,8 +51,20 @@ export async function getAuthPing(http: HttpClient, signal?: AbortSignal): Promi
   parse(stringAnswer, answer.body, what);
 }
 
+/** GET api2/ping/: does a Seafile server answer at all? Needs no token. */
+export async function getPing(http: HttpClient, signal?: AbortSignal): Promise<void> {
+  const what = "Asking the server";
+  const answer = await http.call({ side: "seahub", what, method: "GET", target: "/api2/ping/", signal });
+  parse(stringAnswer, answer.body, what);
+}
+
+export interface ServerInfo {
+  readonly version: string;
+  readonly features: readonly string[];
+}
+
 /** GET api2/server-info/ */
-export async function getServerInfo(http: HttpClient, signal?: AbortSignal): Promise<{ version: string }> {
+export async function getServerInfo(http: HttpClient, signal?: AbortSignal): Promise<ServerInfo> {
   const what = "Asking for the server's version";
   const answer = await http.call({ side: "seahub", what, method: "GET", target: "/api2/server-info/", signal });
   return parse(serverInfo, answer.body, what);
@@ -57,6 +74,10 @@ export interface AccountInfo {
   readonly email: string;
   readonly name: string;
   readonly contact_email: string;
+  readonly login_id: string;
+  readonly department: string;
+  readonly institution: string;
+  readonly is_staff: boolean;
   readonly usage: number;
   readonly total: number;
 }
@@ -76,15 +97,30 @@ export async function getLibraries(http: HttpClient, signal?: AbortSignal): Prom
 }
 
 /** GET api/v2.1/repos/{id}/ */
-export async function getLibrary(
-  http: HttpClient,
-  library: LibraryId,
-  signal?: AbortSignal,
-): Promise<{ size: number; no_quota?: boolean | null | undefined; lib_need_decrypt?: boolean | null | undefined }> {
+export async function getLibrary(http: HttpClient, library: LibraryId, signal?: AbortSignal): Promise<LibraryDetail> {
   const what = "Asking for the library";
   const target = `/api/v2.1/repos/${library}/`;
   const answer = await http.call({ side: "seahub", what, method: "GET", target, signal });
   return parse(libraryDetail, answer.body, what);
+}
+
+/** GET api2/repos/{id}/ */
+export async function getLibraryHead(http: HttpClient, library: LibraryId, signal?: AbortSignal): Promise<LibraryHead> {
+  const what = "Asking for the library";
+  const answer = await http.call({ side: "seahub", what, method: "GET", target: `/api2/repos/${library}/`, signal });
+  return parse(libraryHead, answer.body, what);
+}
+
+/** GET api2/repos/{id}/download-info/: the server makes a token for synchronising and lists it among the account's devices. */
+export async function getDownloadInfo(
+  http: HttpClient,
+  library: LibraryId,
+  signal?: AbortSignal,
+): Promise<DownloadInfo> {
+  const what = "Asking how the library is synchronised";
+  const target = `/api2/repos/${library}/download-info/`;
+  const answer = await http.call({ side: "seahub", what, method: "GET", target, signal });
+  return parse(downloadInfo, answer.body, what);
 }
 
 export interface DirAnswer {

@@ -47,13 +47,13 @@ function parseLoosely(text: string): Record<string, unknown> | undefined {
   }
 }
 
-/** Server text for people: one line, at most 200 characters, without tokens (40 hex) and link ids (UUIDs). */
+/** Server text for people: one line, at most 200 characters, without tokens (40 hex), link ids (UUIDs) and public links' tokens. */
 function oneLine(text: string): string {
   return text
     .replace(/[\p{Cc}\s]+/gu, " ")
     .replace(/\b[0-9a-f]{40}\b/gi, "…")
-    .replace(/\b(token|link) [0-9a-f]{10,}\b/gi, "$1 …")
-    .replace(/(files|upload-api|update-api)\/[0-9a-f-]{8,}/gi, "$1/…")
+    .replace(/\b((?:link|token) )[0-9a-f]10,\b/gi, "$1…")
+    .replace(/(files|upload-api|update-api)\/[0-9a-f-]8,/gi, "$1/…")
     .trim()
     .replace(/\.$/, "")
     .slice(0, 200);

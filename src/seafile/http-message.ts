@@ -18,7 +18,7 @@ export interface HttpRequest {
   readonly side: Side;
   /** What is attempted, as the beginning of a sentence for errors: `Listing "/a"`. */
   readonly what: string;
-  readonly method: "GET" | "POST" | "DELETE";
+  readonly method: "GET" | "POST" | "PUT" | "DELETE";
   /** Seahub: path below the base address, with its slashes. File server: the whole link. */
   readonly target: string;
   readonly query?: Readonly<Record<string, string>>;

@@ -30,6 +30,7 @@ export const DEFAULT_TIMEOUTS: Timeouts = { connect: 5_000, headers: 20_000, upl
 export interface ClientOptions {
   /** Base URL of Seahub, with or without a path and a trailing slash. */
   readonly server: string;
+  /** Absent or empty: nobody is logged in. */
   readonly token?: string;
   /** Replaces scheme, host and prefix of the links to the file server, e.g. "https://x/seafhttp". */
   readonly fileServer?: string;
@@ -92,6 +93,11 @@ export class HttpClient {
   /** The server's idea of now in Unix seconds, learned from its Date headers. */
   serverNow(): number {
     return Math.floor((this.#clock() + this.#skewMs) / 1000);
+  }
+
+  /** How far the server's clock is ahead of this one, in milliseconds; 0 below two seconds, which its dates cannot tell. */
+  get clockSkewMs(): number {
+    return this.#skewMs;
   }
 
   /** Makes one request and reads the whole answer. Rejects unless the status is 2xx, or a redirect where that is asked for. */
@@ -179,7 +185,7 @@ export class HttpClient {
 
   #payloadOf(request: HttpRequest): Payload {
     const headers: Record<string, string> = { "user-agent": this.#userAgent, ...request.headers };
-    if (request.side === "seahub" && this.#token !== undefined) headers["authorization"] = `Token ${this.#token}`;
+    if (request.side === "seahub" && this.#token) headers["authorization"] = `Token ${this.#token}`;
     if (request.body !== undefined) {
       headers["content-type"] = request.body.contentType;
       headers["content-length"] = String(request.body.length);

@@ -3,7 +3,7 @@
  * sessionid and sfcsrftoken, a day). Invariants: cookies go to Seahub only; a wrong password is said as such.
  * Called by share-link.ts and upload-link.ts.
  */
-import { getLinkPage, postLinkPassword } from "./endpoints-links.ts";
+import { getLinkPage, postLinkPassword } from "./endpoints-visitor.ts";
 import { SeafileError } from "./errors.ts";
 import type { HttpClient } from "./http.ts";
 import type { HttpAnswer } from "./http-message.ts";

@@ -1,5 +1,5 @@
 /**
- * The shapes of the server's answers: the only place that validates them. Unknown keys are tolerated everywhere, because
+ * The shapes of the server's answers: with schema-sharing.ts the only place that validates them. Unknown keys are tolerated everywhere, because
  * versions and editions add some; a missing or mistyped key that is needed is an error of kind "protocol", never a guess.
  * Called by the endpoint functions.
  */
@@ -12,12 +12,12 @@ const objectId = z
   .regex(/^[0-9a-f]{40}$/)
   .transform((id) => id as ObjectId);
 const size = z.number().int().nonnegative();
-const text = z
+export const text = z
   .string()
   .nullish()
   .transform((value) => value ?? "");
 /** Unix seconds; null and absent mean unknown. */
-const seconds = z
+export const seconds = z
   .number()
   .nullish()
   .transform((value) => Math.floor(value ?? 0));
@@ -27,26 +27,41 @@ const isoSeconds = z
   .transform((value) => Math.floor(Date.parse(value) / 1000))
   .refine((value) => !Number.isNaN(value));
 
+/** 0 and 1 in old versions; "" for no in download-info. */
+const flag = z.union([z.boolean(), z.number(), z.string()]).nullish().transform(Boolean);
+
 /** Links, "pong" and "success" are JSON strings. */
 export const stringAnswer = z.string();
 
 export const tokenAnswer = z.object({ token: z.string().min(1) });
-export const serverInfo = z.object({ version: z.string() });
+export const serverInfo = z.object({
+  version: z.string(),
+  features: z
+    .array(z.string())
+    .nullish()
+    .transform((features) => features ?? []),
+  encrypted_library_version: z.number().nullish(),
+});
 export const accountInfo = z.object({
   email: z.string(),
   name: text,
   contact_email: text,
+  login_id: text,
+  department: text,
+  institution: text,
+  is_staff: flag,
   usage: size,
   total: z.number(),
 });
 
+export const libraryId = z
+  .string()
+  .regex(/^[-0-9a-f]{36}$/)
+  .transform((id) => id as LibraryId);
 export const libraries = z.array(
   z.object({
     type: z.string(),
-    id: z
-      .string()
-      .regex(/^[-0-9a-f]{36}$/)
-      .transform((id) => id as LibraryId),
+    id: libraryId,
     name: text,
     owner: text,
     owner_name: text,
@@ -59,8 +74,7 @@ export const libraries = z.array(
     share_from_contact_email: text,
     mtime: seconds,
     size: size.nullish().transform((value) => value ?? 0),
-    // 0 and 1 in old versions.
-    encrypted: z.union([z.boolean(), z.number(), z.string()]).nullish().transform(Boolean),
+    encrypted: flag,
     permission: text,
     head_commit_id: text.transform((id) => id as CommitId),
   }),
@@ -80,7 +94,6 @@ export const listing = z.union([
 
 /** The file of a file link. */
 export const linkFile = z.object({ size, id: objectId, name: z.string(), mtime: seconds });
-export const dropAddress = z.object({ upload_link: z.string() });
 
 export const fileDetail = z.object({ size, ...entry });
 
@@ -95,7 +108,30 @@ export const libraryDetail = z.object({
   size,
   no_quota: z.boolean().nullish(),
   lib_need_decrypt: z.boolean().nullish(),
+  status: z.string().nullish(),
 });
+export type LibraryDetail = z.output<typeof libraryDetail>;
+export const libraryHead = z.object({
+  id: libraryId,
+  name: text,
+  mtime: seconds,
+  size,
+  encrypted: flag,
+  permission: text,
+  file_count: z.number().nullish(),
+  enc_version: z.number().nullish(),
+  head_commit_id: text,
+  modifier_contact_email: text,
+  modifier_name: text,
+});
+export type LibraryHead = z.output<typeof libraryHead>;
+/** Its token is left out: nothing here uses it, and what is not kept is not shown. */
+export const downloadInfo = z.object({
+  repo_version: z.number().nullish(),
+  head_commit_id: text,
+  permission: text,
+});
+export type DownloadInfo = z.output<typeof downloadInfo>;
 
 /** Of an encrypted library, by which its file key is made. */
 export const keyMaterial = z.object({

@@ -7,7 +7,7 @@ import { createHash } from "node:crypto";
 import { joinPath, splitPath } from "../util/paths.ts";
 import type { ChangeResult } from "./change-result.ts";
 import { type Context, repeat } from "./context.ts";
-import { getRedirect, getSharedDir, getSharedFile, type LinkEntry } from "./endpoints-links.ts";
+import { getRedirect, getSharedDir, getSharedFile, type LinkEntry } from "./endpoints-visitor.ts";
 import { SeafileError } from "./errors.ts";
 import type { Library } from "./library.ts";
 import { idOf, type LinkAddress, pageOf } from "./link-address.ts";

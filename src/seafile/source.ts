@@ -3,6 +3,8 @@
  * LinkAccount, used by the vfs and mount.ts.
  */
 import type { Library } from "./library.ts";
+import type { ShareLinks } from "./share-links.ts";
+import type { Stars } from "./stars.ts";
 import type { LibraryId, LibraryInfo, Quota } from "./types.ts";
 
 /** What a mount needs of whatever it reaches libraries through. */
@@ -11,6 +13,9 @@ export interface Source {
   readonly isOnline: boolean;
   /** Bytes of content received since the start. */
   readonly downloaded: number;
+  /** Only an account has these. */
+  readonly stars?: Stars;
+  readonly shareLinks?: ShareLinks;
   libraries(signal?: AbortSignal): Promise<readonly LibraryInfo[]>;
   library(info: LibraryInfo): Library;
   quota(signal?: AbortSignal): Promise<Quota>;

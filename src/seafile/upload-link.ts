@@ -9,7 +9,7 @@ import { joinPath, splitPath } from "../util/paths.ts";
 import type { ChangeResult } from "./change-result.ts";
 import { repeat } from "./context.ts";
 import { postUpload, type Uploaded } from "./endpoints-file-server.ts";
-import { getDropAddress } from "./endpoints-links.ts";
+import { getUploadAddress } from "./endpoints-links.ts";
 import { SeafileError } from "./errors.ts";
 import type { Library } from "./library.ts";
 import { idOf } from "./link-address.ts";
@@ -260,7 +260,7 @@ export class UploadLink implements Library {
     if (known !== undefined && clock() - known.takenAt < RENEW_AFTER_MS) return known.link;
     const takenAt = clock();
     const ask = () =>
-      repeat(context, signal, () => getDropAddress(context.http, address.token, session.cookie, signal));
+      repeat(context, signal, () => getUploadAddress(context.http, address.token, signal, session.cookie));
     const link = await ask().catch(async (error: unknown) => {
       if (!(error instanceof SeafileError)) throw error;
       if (error.status === 404) throw gone(error);

@@ -17,6 +17,7 @@ import type { FileCommits } from "./file-commits.ts";
 import type { FileStore } from "./file-store.ts";
 import type { DirInode, FileInode, Inode } from "./inode.ts";
 import type { Namespace, Place } from "./namespace.ts";
+import type { RemoteXattr, RemoteXattrs } from "./remote-xattrs.ts";
 import type { Superblock } from "./superblock.ts";
 import { assertContentWritable, assertOpenable, assertOurs, assertWritable } from "./writable.ts";
 import type { Xattrs } from "./xattrs.ts";
@@ -59,6 +60,7 @@ export interface FileSystemParts {
   readonly files: FileStore;
   readonly commits: FileCommits;
   readonly xattrs: Xattrs;
+  readonly remoteXattrs: RemoteXattrs;
   readonly account: Source;
 }
 
@@ -69,6 +71,7 @@ export class FileSystem {
   readonly #files: FileStore;
   readonly #commits: FileCommits;
   readonly #xattrs: Xattrs;
+  readonly #remoteXattrs: RemoteXattrs;
   readonly #account: Source;
   readonly #openFiles = new HandleTable<FileHandle>();
   readonly #openDirs = new HandleTable<DirHandle>();
@@ -81,6 +84,7 @@ export class FileSystem {
     this.#files = parts.files;
     this.#commits = parts.commits;
     this.#xattrs = parts.xattrs;
+    this.#remoteXattrs = parts.remoteXattrs;
     this.#account = parts.account;
   }
 
@@ -106,6 +110,24 @@ export class FileSystem {
   /** Value of an extended attribute. undefined: the inode has none of that name. */
   xattr(ino: number, name: string): string | undefined {
     return this.#xattrs.get(this.inode(ino), name);
+  }
+
+  /** As xattr, for those that the server is asked for. */
+  remoteXattr(ino: number, name: RemoteXattr, signal: AbortSignal): Promise<string | undefined> {
+    return this.#remoteXattrs.get(this.inode(ino), name, signal);
+  }
+
+  async setRemoteXattr(
+    ino: number,
+    name: RemoteXattr,
+    { value, flags }: { readonly value: Uint8Array; readonly flags: number },
+    signal: AbortSignal,
+  ): Promise<void> {
+    await this.#remoteXattrs.set(this.inode(ino), name, value, flags, signal);
+  }
+
+  async removeRemoteXattr(ino: number, name: RemoteXattr, signal: AbortSignal): Promise<void> {
+    await this.#remoteXattrs.remove(this.inode(ino), name, signal);
   }
 
   /** What lookup finds, if that takes no wait; else undefined, which says nothing about the name. */

@@ -3,7 +3,7 @@
  * Used in the test process and, by fake-mount.ts, in a process of its own.
  */
 import { writeFile } from "node:fs/promises";
-import type { MountControl, MountStatus, QueueItem, SyncResult } from "../../src/control/protocol.ts";
+import type { Located, MountControl, MountStatus, QueueItem, SyncResult } from "../../src/control/protocol.ts";
 import { ErrnoError } from "../../src/util/errno.ts";
 
 export function queueItem(id: number, change: Partial<QueueItem> = {}): QueueItem {
@@ -28,6 +28,8 @@ export class FakeControl implements MountControl {
   /** Aborted syncs. */
   aborted = 0;
   items: readonly QueueItem[] = [];
+  /** What locate finds, by the path below the mount point. */
+  places: Readonly<Record<string, Located["place"]>> = {};
   overrides: Partial<MountStatus> = {};
   /** What unmount does; answers with what is pending unless replaced. */
   onUnmount: (drainMs: number | undefined) => Promise<{ readonly pending: number }> = async () => ({
@@ -81,6 +83,15 @@ export class FakeControl implements MountControl {
   release(ids: readonly number[]): number {
     this.calls.push(["release", ids]);
     return ids.length;
+  }
+
+  async locate(path: string): Promise<Located> {
+    this.calls.push(["locate", path]);
+    const { server } = this.status();
+    if (path === "/") return { server };
+    const place = this.places[path];
+    if (place === undefined) throw new ErrnoError("ENOENT", `There is no ${path} here.`);
+    return { server, place };
   }
 
   async discard(ids: readonly number[]): Promise<number> {

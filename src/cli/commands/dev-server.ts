@@ -5,8 +5,8 @@
 import { randomBytes } from "node:crypto";
 import { statSync } from "node:fs";
 import { resolve } from "node:path";
-import type { CommandModule } from "yargs";
 import type { DevServerOptions } from "../../devserver/index.ts";
+import type { Command } from "../command.ts";
 import { CliError, EXIT, usageError } from "../exit-codes.ts";
 import { parseSize, parseWhole } from "../mount-flags.ts";
 import { say, sayJson } from "../output.ts";
@@ -34,7 +34,7 @@ interface User {
 
 const DEFAULT_USER: User = { email: "test@example.com", password: "testpass123" };
 
-export const devServerCommand: CommandModule<object, Args> = {
+export const devServerCommand: Command<Args> = {
   command: "dev-server",
   describe: "Run a Seafile server for development on this machine",
   builder: (yargs) =>

@@ -2,8 +2,9 @@
  * `seamount login`: exchanges name and password for a token and remembers that. The password is asked without an echo, or
  * read from standard input; it is never an argument, because arguments are visible to every user of the machine.
  */
-import type { CommandModule } from "yargs";
+
 import { SeafileError } from "../../seafile/errors.ts";
+import type { Command } from "../command.ts";
 import { IMPATIENT, parseServer, storeLogin } from "../credentials.ts";
 import { usageError } from "../exit-codes.ts";
 import { printable, remark, say } from "../output.ts";
@@ -16,7 +17,7 @@ interface Args {
   readonly otp?: boolean | undefined;
 }
 
-export const loginCommand: CommandModule<object, Args> = {
+export const loginCommand: Command<Args> = {
   command: "login <server>",
   describe: "Log in to a Seafile server and remember the token",
   builder: (yargs) =>

@@ -2,7 +2,7 @@
  * `seamount logout`: forgets the token of one server, or all. Running mounts keep theirs until they end, and the server keeps
  * accepting it: Seafile's one API token per account may be in use elsewhere.
  */
-import type { CommandModule } from "yargs";
+import type { Command } from "../command.ts";
 import { forgetLogins } from "../credentials.ts";
 import { CliError, EXIT } from "../exit-codes.ts";
 import { say } from "../output.ts";
@@ -12,7 +12,7 @@ interface Args {
   readonly all?: boolean | undefined;
 }
 
-export const logoutCommand: CommandModule<object, Args> = {
+export const logoutCommand: Command<Args> = {
   command: "logout [server]",
   describe: "Forget the token of a server (default: the last login)",
   builder: (yargs) =>

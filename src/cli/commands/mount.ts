@@ -3,9 +3,9 @@
  * (default) or here. Flags win over `-o` words.
  */
 import { resolve } from "node:path";
-import type { CommandModule } from "yargs";
 import type { MountOptions } from "../../options.ts";
 import { mountStateOf } from "../../unmount.ts";
+import type { Command } from "../command.ts";
 import { type Credentials, findCredentials } from "../credentials.ts";
 import { startInBackground } from "../daemonize.ts";
 import { CliError, EXIT, usageError } from "../exit-codes.ts";
@@ -32,7 +32,7 @@ interface Args {
 /** After this many milliseconds without a mount, a person at a terminal is told what it waits for. */
 const SLOW_MS = 3000;
 
-export const mountCommand: CommandModule<object, Args> = {
+export const mountCommand: Command<Args> = {
   command: "mount <place> [mountpoint]",
   describe: "Mount your libraries, one of them, or a public link on an empty folder",
   builder: (yargs) =>

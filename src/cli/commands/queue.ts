@@ -3,7 +3,8 @@
  * Invariant: nothing is lost by a command that was not confirmed: `discard` asks, or wants --yes. Fields of --json are
  * documented in README.md.
  */
-import type { Argv, CommandModule } from "yargs";
+import type { Argv } from "yargs";
+import { type Command, subcommand } from "../command.ts";
 import { CliError, EXIT, usageError } from "../exit-codes.ts";
 import { listRecords } from "../mount-record.ts";
 import { counted, plainLines, printable, remark, say, sayJson, tableLines } from "../output.ts";
@@ -21,32 +22,28 @@ interface Args {
   readonly yes?: boolean | undefined;
 }
 
-type Handler = (args: Args) => Promise<void>;
-
 const WHAT = "Numbers from `seamount queue ls`, or files and folders in a mount";
 /** How many changes a question names. */
 const MAX_NAMED = 10;
 
-export const queueCommand: CommandModule = {
+export const queueCommand: Command = {
   command: "queue",
   describe: "List and handle what is not stored yet",
   builder: (yargs) =>
     yargs
-      .command("ls [mountpoint]", "List what is pending", listing, handled(list))
-      .command("show <what..>", "Show everything that is known of changes", choosing, handled(show))
-      .command("retry [what..]", "Try changes, or all of them, now", selecting, handled(retry))
-      .command("hold <what..>", "Keep changes back until they are released", selecting, handled(hold))
-      .command("release <what..>", "Let held changes go on", selecting, handled(release))
-      .command("discard <what..>", "Give changes up; what was written is lost", discarding, handled(discard))
-      .command("export <what> <file>", "Copy what was written to a local file", exporting, handled(exportOne))
-      .demandCommand(1, 1, "Say what to do: ls, show, retry, hold, release, discard, export", "Give one command only")
       .example("$0 queue ls", "a table; tab-separated lines when piped")
-      .example("$0 queue export 12 ~/rescued.txt", "then: $0 queue discard 12")
+      .example("$0 queue export 12 ~/rescued.txt", "then: seamount queue discard 12")
       .example("$0 queue retry ~/Seafile/Work", "everything below this folder"),
-  handler: () => {},
+  subcommands: [
+    subcommand("ls [mountpoint]", "List what is pending", listing, list),
+    subcommand("show <what..>", "Show everything that is known of changes", choosing, show),
+    subcommand("retry [what..]", "Try changes, or all of them, now", selecting, retry),
+    subcommand("hold <what..>", "Keep changes back until they are released", selecting, hold),
+    subcommand("release <what..>", "Let held changes go on", selecting, release),
+    subcommand("discard <what..>", "Give changes up; what was written is lost", discarding, discard),
+    subcommand("export <what> <file>", "Copy what was written to a local file", exporting, exportOne),
+  ],
 };
-
-const handled = (handler: Handler) => async (args: unknown) => await handler(args as Args);
 
 function listing(yargs: Argv) {
   return yargs

@@ -2,9 +2,10 @@
  * `seamount status`: what the running mounts are doing, once or each second. The answer of a mount that cannot be asked is a
  * remark (with --json an entry with "error") and exit code 1. Invariant: the fields of --json are documented in README.md.
  */
-import type { CommandModule } from "yargs";
+
 import type { MountStatus } from "../../control/protocol.ts";
 import { sleep } from "../../util/abort.ts";
+import type { Command } from "../command.ts";
 import { EXIT, sentenceOf } from "../exit-codes.ts";
 import { Screen } from "../live-display.ts";
 import { listRecords, type MountRecord } from "../mount-record.ts";
@@ -30,7 +31,7 @@ type Report = MountStatus | Silent;
 const WATCH_MS = 1000;
 const NONE = "Nothing is mounted.";
 
-export const statusCommand: CommandModule<object, Args> = {
+export const statusCommand: Command<Args> = {
   command: "status [mountpoint]",
   describe: "Show what your mounts are doing and what is not stored yet",
   builder: (yargs) =>

@@ -2,8 +2,9 @@
  * `seamount sync`: stores everything pending now and waits for it. For scripts, its exit code is the answer.
  * Invariant: exit code 0 only when every mount that was asked has said that nothing of it is pending.
  */
-import type { CommandModule } from "yargs";
+
 import { MAX_WAIT_MS, type SyncResult } from "../../control/protocol.ts";
+import type { Command } from "../command.ts";
 import { type CliError, EXIT } from "../exit-codes.ts";
 import { parseSeconds } from "../mount-flags.ts";
 import { counted, remark, sayJson } from "../output.ts";
@@ -16,7 +17,7 @@ interface Args {
   readonly json?: boolean | undefined;
 }
 
-export const syncCommand: CommandModule<object, Args> = {
+export const syncCommand: Command<Args> = {
   command: "sync [path]",
   describe: "Store everything that was written now, and wait until it is",
   builder: (yargs) =>

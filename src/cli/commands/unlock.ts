@@ -3,10 +3,10 @@
  * account, where it works at once. Invariants: the password is never an argument, and is written to the credentials file only
  * when the user says so.
  */
-import type { CommandModule } from "yargs";
 import type { Account } from "../../seafile/account.ts";
 import { SeafileError } from "../../seafile/errors.ts";
 import type { LibraryInfo } from "../../seafile/types.ts";
+import type { Command } from "../command.ts";
 import { findCredentials, IMPATIENT, rememberPassword } from "../credentials.ts";
 import { CliError, EXIT, sentenceOf, usageError } from "../exit-codes.ts";
 import { askForLibrary, PASSWORD_VARIABLE, readPasswordFile, wrongPassword } from "../library-passwords.ts";
@@ -24,7 +24,7 @@ interface Args {
   readonly forget?: boolean | undefined;
 }
 
-export const unlockCommand: CommandModule<object, Args> = {
+export const unlockCommand: Command<Args> = {
   command: "unlock <library>",
   describe: "Give the password of an encrypted library to your mounts",
   builder: (yargs) =>

@@ -3,10 +3,11 @@
  * what was pending and ended. A mount whose process cannot be asked is taken away through the system; dead ones, too.
  * Invariant: exit code 0 only when the process has ended in order and left nothing (of one that was dead before nothing is known).
  */
-import type { CommandModule } from "yargs";
+
 import { MAX_WAIT_MS } from "../../control/protocol.ts";
 import { detachMount, mountStateOf } from "../../unmount.ts";
 import { ErrnoError } from "../../util/errno.ts";
+import type { Command } from "../command.ts";
 import { CliError, EXIT, sentenceOf } from "../exit-codes.ts";
 import { reportEnd } from "../mount-end.ts";
 import { parseSeconds } from "../mount-flags.ts";
@@ -23,7 +24,7 @@ interface Args {
   readonly timeout?: string | undefined;
 }
 
-export const unmountCommand: CommandModule<object, Args> = {
+export const unmountCommand: Command<Args> = {
   command: "unmount <mountpoint>",
   aliases: ["umount"],
   describe: "Unmount, after everything that was changed is stored",

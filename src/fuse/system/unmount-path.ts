@@ -9,7 +9,7 @@ import { MountError } from "./mount-error.ts";
 import { mountAt } from "./mountinfo.ts";
 import { type HelperResult, runHelper } from "./run-helper.ts";
 
-const FUSERMOUNTS = ["fusermount3", "fusermount"] as const;
+export const FUSERMOUNTS = ["fusermount3", "fusermount"] as const;
 
 export const isRoot = () => process.geteuid?.() === 0;
 
