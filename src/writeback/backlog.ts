@@ -341,6 +341,7 @@ export class Backlog {
     return {
       wrote: (start, end) => this.#track(id, { t: "wrote", id, start, end }),
       truncated: (size) => this.#track(id, { t: "truncated", id, size }),
+      noted: () => this.#journal.written(),
     };
   }
 

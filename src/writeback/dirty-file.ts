@@ -25,6 +25,8 @@ export interface Base {
 export interface Tracker {
   wrote(start: number, end: number): void;
   truncated(size: number): void;
+  /** Resolves when a kill of this process leaves what was told so far, and what the content is. */
+  noted(): Promise<void>;
 }
 
 export interface DirtyOptions {
@@ -135,6 +137,7 @@ export class DirtyFile {
       this.#touched = true;
       this.#cover(offset, offset + data.length);
       this.#size = Math.max(this.#size, offset + data.length);
+      await this.#tracker?.noted();
       return true;
     });
   }
@@ -149,6 +152,7 @@ export class DirtyFile {
       this.#baseLimit = Math.min(this.#baseLimit, size);
       this.#size = size;
       this.#tracker?.truncated(size);
+      await this.#tracker?.noted();
       return true;
     });
   }

@@ -35,6 +35,12 @@ interface Waiter {
   readonly reject: (error: unknown) => void;
 }
 
+/** Waits for the entries up to this one to be in the file. */
+interface Onlooker {
+  readonly order: number;
+  readonly resolve: () => void;
+}
+
 interface Compaction {
   readonly bytes: Buffer;
   readonly records: number;
@@ -57,6 +63,7 @@ export class Journal {
   #size: number;
   #records: number;
   #waiters: Waiter[] = [];
+  #onlookers: Onlooker[] = [];
   #compactions: Compaction[] = [];
   #running: Promise<void> | undefined;
   #isFailing = false;
@@ -113,6 +120,18 @@ export class Journal {
   append(record: JournalRecord): void {
     this.#add(encodeFrame(record));
     this.#wake();
+  }
+
+  /**
+   * Resolves when everything appended before is in the file, where a kill of this process leaves it, synced or not; also when the
+   * disk does not take it now.
+   */
+  async written(): Promise<void> {
+    if (this.#isFailing || this.#tail.length === this.#written) return;
+    await new Promise<void>((resolve) => {
+      this.#onlookers.push({ order: this.#order, resolve });
+      this.#wake();
+    });
   }
 
   /**
@@ -208,6 +227,7 @@ export class Journal {
       const batch = this.#unwritten.filter((entry) => entry.order <= upTo);
       if (batch.length > 0) await this.#file.append(Buffer.concat(batch.map((entry) => entry.frame)));
       this.#written += batch.length;
+      this.#tellOnlookers(upTo);
       if (waiters.length > 0 || this.#file.unsynced > MAX_UNSYNCED) {
         await this.#file.sync();
         this.#tail.splice(0, this.#written);
@@ -222,10 +242,16 @@ export class Journal {
     }
   }
 
+  #tellOnlookers(upTo: number): void {
+    for (const { order, resolve } of this.#onlookers) if (order <= upTo) resolve();
+    this.#onlookers = this.#onlookers.filter(({ order }) => order > upTo);
+  }
+
   #fail(error: unknown, waiters: readonly Waiter[]): void {
     const { code } = error as NodeJS.ErrnoException;
     if (!this.#isFailing) this.#log.warn({ code }, "the journal cannot be written");
     this.#isFailing = true;
+    this.#tellOnlookers(this.#order);
     this.#written = 0;
     const withdrawn = new Set(waiters.flatMap((waiter) => waiter.entries));
     this.#tail = this.#tail.filter((entry) => !withdrawn.has(entry));

@@ -1,8 +1,10 @@
 /** The backlog: what the journal says after a crash is what was promised, also when the journal is shortened. */
-import { readdir } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it, vi } from "vitest";
 import type { DirtyFile } from "../../src/writeback/dirty-file.ts";
+import { decodeLog } from "../../src/writeback/journal-frame.ts";
+import { interceptDisk } from "./file-handle-seam.ts";
 import {
   adopt,
   backlog,
@@ -29,6 +31,12 @@ const contents = () => [...pending.contents.values()];
 const paths = () => contents().map(({ path }) => path);
 const known = () => [...pending.contents.keys(), ...pending.removals.keys()];
 const removals = () => [...pending.removals.values()].map(({ path }) => path);
+
+/** What a kill of the process at this moment would leave of the journal. */
+async function inTheFile(): Promise<string[]> {
+  const path = join(folder, "journal");
+  return decodeLog(await readFile(path), path).records.map(({ t }) => t);
+}
 
 async function sealed(path: string, content = "x", mtime = 1000): Promise<DirtyFile> {
   const dirty = await backlog.create(at(path));
@@ -294,5 +302,35 @@ describe("the backlog", () => {
     backlog.done(id);
     await reopen();
     expect(backlog.number()).toBeGreaterThan(Math.max(before, id));
+  });
+});
+
+describe("a write that was answered", () => {
+  it("is known to the journal by its name and its range when the process is killed, however slow the disk syncs for others", async () => {
+    const base = await version(Buffer.from("0123456789"));
+    await interceptDisk(async (call, _, real) => {
+      if (call === "datasync") await new Promise((resolve) => setTimeout(resolve, 100));
+      return real();
+    });
+    const others = backlog.removing(removal("/other"));
+    await vi.waitFor(async () => expect(await inTheFile()).toContain("removing"));
+    const dirty = await backlog.create(at("/a", objectId(1)), base);
+    await put(dirty, 2, "x");
+    expect(await inTheFile()).toEqual(["removing", "opened", "wrote"]);
+    const next = backlog.removing(removal("/next"));
+    await dirty.truncate(5);
+    expect(await inTheFile()).toContain("truncated");
+    await Promise.all([others, next]);
+    vi.restoreAllMocks();
+  });
+
+  it("is answered although the journal cannot be written", async () => {
+    await interceptDisk((call, _, real) => {
+      return call === "datasync" ? Promise.reject(Object.assign(new Error("full"), { code: "ENOSPC" })) : real();
+    });
+    await expect(backlog.removing(removal("/other"))).rejects.toThrow("full");
+    const dirty = await backlog.create(at("/a"));
+    expect(await put(dirty, 0, "x")).toBe(true);
+    vi.restoreAllMocks();
   });
 });

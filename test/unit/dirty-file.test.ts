@@ -219,7 +219,11 @@ describe("DirtyFile", () => {
     await put(under, 4, "ab");
     await under.seal();
     const told: [number, number][] = [];
-    const over = await fork(under, { wrote: (start, end) => told.push([start, end]), truncated: () => {} });
+    const over = await fork(under, {
+      wrote: (start, end) => told.push([start, end]),
+      truncated: () => {},
+      noted: async () => {},
+    });
     await over.detach();
     const covered = Array.from({ length: 10 }, (_, at) => told.some(([start, end]) => start <= at && at < end));
     expect(covered).toEqual([false, false, ...Array.from({ length: 8 }, () => true)]);
@@ -233,7 +237,7 @@ describe("DirtyFile", () => {
       await put(under, 2, "ab");
       await under.seal();
       const calls: string[] = [];
-      const tracker: Tracker = { wrote: () => calls.push("told"), truncated: () => {} };
+      const tracker: Tracker = { wrote: () => calls.push("told"), truncated: () => {}, noted: async () => {} };
       const file = await spiedFile((call) => calls.push(call));
       const dirty =
         way === "content"
