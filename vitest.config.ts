@@ -10,13 +10,15 @@ import { BaseSequencer, type TestSpecification } from "vitest/node";
 const ONCE = [
   // The command line itself and its refusals. Mount points are refused by each transport: fuse-native.test.ts has that again.
   "test/mount/{cli,lifecycle-refusals}.test.ts",
+  // About what the server gives to whom.
+  "test/mount/{public-links,encrypted}.test.ts",
   // The kernel transport by itself, and a client that mounts nothing.
   "test/{protocol,contract}/**",
   // About a document, and about the model against the local disk.
   "test/semantics/semantics.test.ts",
   "test/model/model-on-disk.test.ts",
   // About what happens behind a close, whatever transport brought it. Kills are for both: libfuse removes open files later.
-  "test/crash/{fault-points,stress}.mount.test.ts",
+  "test/crash/{fault-points,stress,rivals}.mount.test.ts",
   "test/model/background-operations.test.ts",
 ];
 /** What only the libfuse transport does runs in the project `mount-fuse-native` only. */
@@ -73,8 +75,8 @@ export default defineConfig({
           testTimeout: 60_000,
         },
       },
-      mountProject("mount", { transport: "kernel", modelSeconds: 90, killRounds: 10 }, FUSE_NATIVE_ONLY, 1),
-      mountProject("mount-fuse-native", { transport: "fuse-native", modelSeconds: 45, killRounds: 3 }, ONCE, 2),
+      mountProject("mount", { transport: "kernel", modelSeconds: 85, killRounds: 6 }, FUSE_NATIVE_ONLY, 1),
+      mountProject("mount-fuse-native", { transport: "fuse-native", modelSeconds: 35, killRounds: 3 }, ONCE, 2),
     ],
   },
 });
