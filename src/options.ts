@@ -40,7 +40,7 @@ const absolutePath = z
 
 const isLogger = (value: unknown) => typeof (value as { child?: unknown } | null)?.child === "function";
 
-const fields = z.strictObject({
+export const mountOptionsSchema = z.strictObject({
   /** Base URL of the server, as in the browser: `https://seafile.example.com`. Needed unless there is a `link`. */
   server: serverUrl.optional(),
   /** API token of the account (Seafile: POST /api2/auth-token/). Needed unless there is a `link`. */
@@ -90,14 +90,6 @@ const fields = z.strictObject({
   log: z.custom<Logger>(isLogger, "must be a pino logger").optional(),
 });
 
-export const mountOptionsSchema = fields.superRefine(({ link, server, token, library }, context) => {
-  const complain = (name: string, message: string) => context.addIssue({ code: "custom", path: [name], message });
-  if (link === undefined && server === undefined) complain("server", "is missing");
-  if (link === undefined && token === undefined) complain("token", "is missing");
-  if (link !== undefined && library !== undefined)
-    complain("library", "does not go with a link, which shows one folder");
-});
-
 export type MountOptions = z.input<typeof mountOptionsSchema>;
 export type ResolvedMountOptions = z.output<typeof mountOptionsSchema>;
 
@@ -114,9 +106,19 @@ export class OptionsError extends Error {
 
 /** Fills in the defaults. Throws OptionsError. */
 export function parseMountOptions(options: MountOptions): ResolvedMountOptions {
+  const together = conflictsOf(options);
   const result = mountOptionsSchema.safeParse(options);
-  if (result.success) return result.data;
-  throw new OptionsError(result.error.issues.map((issue) => sentenceOf(issue, options)));
+  if (result.success && together.length === 0) return result.data;
+  const single = result.error?.issues.map((issue) => sentenceOf(issue, options)) ?? [];
+  throw new OptionsError([...together, ...single]);
+}
+
+/** What is wrong with the options together: a mount has an account or a link. */
+function conflictsOf({ link, server, token, library }: MountOptions): string[] {
+  if (link !== undefined)
+    return library === undefined ? [] : ['The option "library" does not go with a link, which shows one folder.'];
+  const missing = [server === undefined ? "server" : undefined, token === undefined ? "token" : undefined];
+  return missing.flatMap((name) => (name === undefined ? [] : [`The option "${name}" is missing.`]));
 }
 
 function sentenceOf(issue: z.core.$ZodIssue, options: Readonly<Record<string, unknown>>): string {

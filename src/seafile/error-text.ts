@@ -52,8 +52,8 @@ function oneLine(text: string): string {
   return text
     .replace(/[\p{Cc}\s]+/gu, " ")
     .replace(/\b[0-9a-f]{40}\b/gi, "…")
-    .replace(/\b((?:link|token) )[0-9a-f]10,\b/gi, "$1…")
-    .replace(/(files|upload-api|update-api)\/[0-9a-f-]8,/gi, "$1/…")
+    .replace(/\b((?:link|token) )[0-9a-f]{10,}\b/gi, "$1…")
+    .replace(/(files|upload-api|update-api)\/[0-9a-f-]{8,}/gi, "$1/…")
     .trim()
     .replace(/\.$/, "")
     .slice(0, 200);

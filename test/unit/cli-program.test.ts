@@ -60,7 +60,15 @@ describe("wrong usage is exit code 2 and one sentence on stderr", () => {
     [[], `Say what to do: ${NAMES.join(", ")}. See \`seamount --help\`.`],
     [["moun"], "Did you mean mount? See `seamount --help`."],
     [["mount"], "An argument is missing. See `seamount mount --help`."],
-    [["mount", "/tmp", "extra"], "Unknown argument: extra. See `seamount mount --help`."],
+    [["mount", "/tmp", "extra"], '"/tmp" is not the address of a link, and only one folder can be mounted on.'],
+    [
+      ["mount", "https://example.com/d/0123456789/"],
+      "Say which folder the link is to be mounted on, behind its address.",
+    ],
+    [
+      ["mount", "https://example.com/d/0123456789/", "/tmp", "extra"],
+      "Unknown argument: extra. See `seamount mount --help`.",
+    ],
     [["mount", "/tmp", "-o", "ro,suid"], 'Unknown mount option "suid".'],
     [["mount", "/tmp", "--library", "a", "--library", "b"], "--library was given more than once."],
     [["login", "https://me:hunter2@x.org"], "The server address must not contain a user name or a password."],

@@ -44,6 +44,18 @@ describe("mount options", () => {
       'The option "token" is missing.',
       'The option "mountpoint" is missing.',
     ]);
+    expect(problemsOf({ mountpoint: "/mnt" })).toEqual([
+      'The option "server" is missing.',
+      'The option "token" is missing.',
+    ]);
+  });
+
+  it("takes a link instead of an account, which shows one folder", () => {
+    const link = "https://example.com/d/0123456789/";
+    expect(parseMountOptions({ link, mountpoint: "/mnt" })).toMatchObject({ link, mountpoint: "/mnt" });
+    expect(problemsOf({ link, library: "Work", mountpoint: "/mnt" })).toEqual([
+      'The option "library" does not go with a link, which shows one folder.',
+    ]);
   });
 
   it.each([
