@@ -9,10 +9,10 @@ import { DEFAULT_LIMITS } from "./limits.ts";
 import type { LinkAddress } from "./link-address.ts";
 import { LinkSession } from "./link-session.ts";
 import { DEFAULT_RETRY } from "./retry.ts";
-import { ShareLink } from "./share-link.ts";
+import { ShareLinkLibrary } from "./share-link.ts";
 import type { Source } from "./source.ts";
 import type { LibraryInfo, Quota } from "./types.ts";
-import { UploadLink } from "./upload-link.ts";
+import { UploadLinkLibrary } from "./upload-link.ts";
 
 export class LinkAccount implements Source {
   readonly link: Library;
@@ -38,7 +38,7 @@ export class LinkAccount implements Source {
       fileServer,
       clock: options.clock ?? Date.now,
     };
-    this.link = address.kind === "upload" ? new UploadLink(parts) : new ShareLink(parts);
+    this.link = address.kind === "upload" ? new UploadLinkLibrary(parts) : new ShareLinkLibrary(parts);
   }
 
   get isOnline(): boolean {
@@ -54,7 +54,7 @@ export class LinkAccount implements Source {
    * when the folder named in the address is not in it.
    */
   async check(signal?: AbortSignal): Promise<void> {
-    if (this.link instanceof UploadLink) await this.link.check(signal);
+    if (this.link instanceof UploadLinkLibrary) await this.link.check(signal);
     else await this.link.list(this.#address.path, undefined, signal);
   }
 

@@ -9,32 +9,13 @@ import type { ChangeResult } from "./change-result.ts";
 import { type Context, repeat } from "./context.ts";
 import { getRedirect, getSharedDir, getSharedFile, type LinkEntry } from "./endpoints-visitor.ts";
 import { SeafileError } from "./errors.ts";
-import type { Library } from "./library.ts";
-import { idOf, type LinkAddress, pageOf } from "./link-address.ts";
-import { type LinkSession, PASSWORD_NEEDED, PASSWORD_WRONG } from "./link-session.ts";
+import { pageOf } from "./link-address.ts";
+import { gone, LinkLibrary, type LinkParts } from "./link-library.ts";
+import { PASSWORD_NEEDED, PASSWORD_WRONG } from "./link-session.ts";
 import type { DownloadLease } from "./links.ts";
 import { type Leases, readVersion } from "./reader.ts";
 import { fileServerLink } from "./server-address.ts";
-import type {
-  Change,
-  CommitId,
-  FileVersion,
-  LibraryInfo,
-  ObjectId,
-  Quota,
-  RemoteEntry,
-  RemoteListing,
-} from "./types.ts";
-
-export interface LinkParts {
-  readonly context: Pick<Context, "http" | "log" | "policy" | "limits">;
-  readonly address: LinkAddress;
-  readonly session: LinkSession;
-  readonly password: string | undefined;
-  /** As Account's. */
-  readonly fileServer: string | undefined;
-  readonly clock: () => number;
-}
+import type { Change, FileVersion, ObjectId, RemoteEntry, RemoteListing } from "./types.ts";
 
 /** Opening many files of one folder lists it once in so many milliseconds. */
 const LISTING_GOOD_FOR_MS = 1000;
@@ -45,8 +26,7 @@ interface Seen {
   readonly entries: readonly RemoteEntry[];
 }
 
-export class ShareLink implements Library {
-  readonly info: LibraryInfo;
+export class ShareLinkLibrary extends LinkLibrary {
   readonly #parts: LinkParts;
   readonly #seen = new Map<string, Seen>();
   readonly #leases: Leases = {
@@ -55,35 +35,9 @@ export class ShareLink implements Library {
   };
 
   constructor(parts: LinkParts) {
+    super(parts.address, { name: parts.address.kind === "file" ? "shared file" : "shared folder", writable: false });
     this.#parts = parts;
-    this.info = {
-      id: idOf(parts.address),
-      name: parts.address.kind === "file" ? "shared file" : "shared folder",
-      ownerName: "",
-      ownerEmail: "",
-      kind: "shared",
-      writable: false,
-      encrypted: false,
-      size: 0,
-      mtime: 0,
-      head: "" as CommitId,
-    };
   }
-
-  get id() {
-    return this.info.id;
-  }
-
-  async keepsMtimes(): Promise<boolean> {
-    return false;
-  }
-
-  /** Links to encrypted libraries cannot be made. */
-  get isLocked(): boolean {
-    return false;
-  }
-
-  prepareWriting(): undefined {}
 
   async idOf(): Promise<undefined> {}
 
@@ -122,11 +76,6 @@ export class ShareLink implements Library {
       unapplied: true,
     });
     return changes.map(() => ({ ok: false, error }));
-  }
-
-  /** A link tells nothing of its owner's quota. */
-  async quota(): Promise<Quota> {
-    return { used: 0, total: null };
   }
 
   async #list(path: string, signal: AbortSignal | undefined): Promise<readonly RemoteEntry[]> {
@@ -206,8 +155,4 @@ export class ShareLink implements Library {
 
 function entryOf({ type, name, id, mtime, size }: LinkEntry): RemoteEntry {
   return { name, kind: type, id, size: size ?? 0, mtime, writable: false };
-}
-
-export function gone(cause?: SeafileError): SeafileError {
-  return new SeafileError("forbidden", "The link has expired or was removed.", { status: cause?.status, cause });
 }

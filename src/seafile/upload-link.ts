@@ -11,24 +11,21 @@ import { repeat } from "./context.ts";
 import { postUpload, type Uploaded } from "./endpoints-file-server.ts";
 import { getUploadAddress } from "./endpoints-links.ts";
 import { SeafileError } from "./errors.ts";
-import type { Library } from "./library.ts";
-import { idOf } from "./link-address.ts";
+import { gone, LinkLibrary, type LinkParts } from "./link-library.ts";
 import { PASSWORD_NEEDED } from "./link-session.ts";
 import { fitsFormField, fitsMultipart, toNfc } from "./names.ts";
 import { fileIdOf } from "./object-id.ts";
 import { isRefusedLink } from "./reader.ts";
 import { retry } from "./retry.ts";
 import { fileServerLink } from "./server-address.ts";
-import { gone, type LinkParts } from "./share-link.ts";
-import type { Change, CommitId, Content, LibraryInfo, ObjectId, Quota, RemoteEntry, RemoteListing } from "./types.ts";
+import type { Change, Content, ObjectId, RemoteEntry, RemoteListing } from "./types.ts";
 
 type Put = Extract<Change, { op: "put" }>;
 
 /** Addresses live for 3,600 s from their creation. */
 const RENEW_AFTER_MS = 3_000_000;
 
-export class UploadLink implements Library {
-  readonly info: LibraryInfo;
+export class UploadLinkLibrary extends LinkLibrary {
   readonly #parts: LinkParts;
   /** What was dropped, and the folders made for it, by path. */
   readonly #dropped = new Map<string, RemoteEntry>();
@@ -37,24 +34,8 @@ export class UploadLink implements Library {
   #top: string | undefined;
 
   constructor(parts: LinkParts) {
+    super(parts.address, { name: "drop box", writable: true, addOnly: true });
     this.#parts = parts;
-    this.info = {
-      id: idOf(parts.address),
-      name: "drop box",
-      ownerName: "",
-      ownerEmail: "",
-      kind: "shared",
-      writable: true,
-      addOnly: true,
-      encrypted: false,
-      size: 0,
-      mtime: 0,
-      head: "" as CommitId,
-    };
-  }
-
-  get id() {
-    return this.info.id;
   }
 
   /** Asks for the address of uploads, as a proof that the link works. Rejects with "bad-credentials", "forbidden" for a link that is gone. */
@@ -62,17 +43,6 @@ export class UploadLink implements Library {
     await this.#uploadLink(signal);
     await this.#topFolder(signal);
   }
-
-  async keepsMtimes(): Promise<boolean> {
-    return false;
-  }
-
-  /** Links to encrypted libraries cannot be made. */
-  get isLocked(): boolean {
-    return false;
-  }
-
-  prepareWriting(): undefined {}
 
   idOf(content: Content, signal?: AbortSignal): Promise<ObjectId> {
     return fileIdOf(content, undefined, signal);
@@ -118,11 +88,6 @@ export class UploadLink implements Library {
       }
     }
     return results;
-  }
-
-  /** A link tells nothing of its owner's quota. */
-  async quota(): Promise<Quota> {
-    return { used: 0, total: null };
   }
 
   /** The first of the changes that one request can store; none when the first change is of another sort. */
