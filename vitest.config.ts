@@ -8,8 +8,9 @@ import { BaseSequencer, type TestSpecification } from "vitest/node";
 
 /** What is the same whatever transport serves the mount, or is about one transport, and runs in the project `mount` only. */
 const ONCE = [
-  // The command line itself and its refusals. Mount points are refused by each transport: fuse-native.test.ts has that again.
-  "test/mount/{cli,lifecycle-refusals}.test.ts",
+  // The command line itself, its refusals, and what it asks a running mount. Mount points are refused by each transport:
+  // fuse-native.test.ts has that again.
+  "test/mount/{cli,control,lifecycle-refusals}.test.ts",
   // About what the server gives to whom.
   "test/mount/{public-links,encrypted}.test.ts",
   // The kernel transport by itself, and a client that mounts nothing.
@@ -75,8 +76,8 @@ export default defineConfig({
           testTimeout: 60_000,
         },
       },
-      mountProject("mount", { transport: "kernel", modelSeconds: 85, killRounds: 6 }, FUSE_NATIVE_ONLY, 1),
-      mountProject("mount-fuse-native", { transport: "fuse-native", modelSeconds: 35, killRounds: 3 }, ONCE, 2),
+      mountProject("mount", { transport: "kernel", modelSeconds: 70, killRounds: 6 }, FUSE_NATIVE_ONLY, 1),
+      mountProject("mount-fuse-native", { transport: "fuse-native", modelSeconds: 25, killRounds: 3 }, ONCE, 2),
     ],
   },
 });

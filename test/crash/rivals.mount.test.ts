@@ -1,7 +1,7 @@
 /**
  * Two programs on the same files: one opens, writes and closes what the other renames and removes, over a slow server. Afterwards,
  * and after kills at random moments, each name holds what was closed last of the file that was renamed there.
- * SEAMOUNT_CRASH_ROUNDS says how many kills (4 unless set), SEAMOUNT_CRASH_SEED repeats the load.
+ * SEAMOUNT_CRASH_ROUNDS says how many kills (2 unless set), SEAMOUNT_CRASH_SEED repeats the load.
  */
 import { spawn } from "node:child_process";
 import { join } from "node:path";
@@ -15,7 +15,7 @@ import { type Scope, testScope, withScope } from "../support/scope.ts";
 import { CrashingMount, randomNumbers } from "./crashing-mount.ts";
 
 const PROGRAM = join(import.meta.dirname, "rivals.py");
-const ROUNDS = Number(process.env["SEAMOUNT_CRASH_ROUNDS"] ?? 4);
+const ROUNDS = Number(process.env["SEAMOUNT_CRASH_ROUNDS"] ?? 2);
 const SEED = Number(process.env["SEAMOUNT_CRASH_SEED"] ?? Date.now() % 2 ** 31);
 const LINES = 1000;
 

@@ -1,6 +1,6 @@
 /**
  * The random operations on a mount as it is by default: close(2) is not told what becomes of the commit, and the mounting process
- * is killed now and then. SEAMOUNT_MODEL_SECONDS and SEAMOUNT_MODEL_SEED as for random-operations.test.ts; 45 s unless set.
+ * is killed now and then. SEAMOUNT_MODEL_SECONDS and SEAMOUNT_MODEL_SEED as for random-operations.test.ts; 25 s unless set.
  */
 import { expect, it } from "vitest";
 import { CrashingMount } from "../crash/crashing-mount.ts";
@@ -8,7 +8,7 @@ import { crashCommands } from "./crash-commands.ts";
 import { findNoDifference } from "./model-run.ts";
 import { remoteCommands } from "./remote-commands.ts";
 
-const SECONDS = Number(process.env["SEAMOUNT_MODEL_SECONDS"] ?? 45);
+const SECONDS = Number(process.env["SEAMOUNT_MODEL_SECONDS"] ?? 25);
 const SEED = Number(process.env["SEAMOUNT_MODEL_SEED"] ?? Date.now() % 2 ** 31);
 
 it(`with kills among them they find no difference in ${SECONDS} seconds`, {
