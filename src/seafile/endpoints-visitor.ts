@@ -3,9 +3,10 @@
  * password (seahub/api2/views.py SharedDirView, seahub/views/file.py, seahub/share/views.py). One function per
  * request; no retries, no decisions. Called by link-session.ts, share-link.ts and upload-link.ts.
  */
+import { createHash } from "node:crypto";
 import type { HttpClient } from "./http.ts";
 import type { HttpAnswer } from "./http-message.ts";
-import { linkFile, listing, parse } from "./schema.ts";
+import { dirents, linkFile, listing, parse } from "./schema.ts";
 import type { ObjectId } from "./types.ts";
 
 export interface LinkEntry {
@@ -36,6 +37,34 @@ export async function getSharedDir(
   });
   const entries = parse(listing, answer.body, what);
   return entries === "uptodate" ? [] : entries;
+}
+
+/**
+ * GET api/v2.1/share-links/{token}/dirents/: the same without ids, which are made of what it tells; 403 unless the session has given
+ * the password, 404 also for an unknown token.
+ */
+export async function getDirents(
+  http: HttpClient,
+  token: string,
+  path: string,
+  cookie: string,
+  signal?: AbortSignal,
+): Promise<readonly LinkEntry[]> {
+  const what = `Listing ${JSON.stringify(path)}`;
+  const target = `/api/v2.1/share-links/${token}/dirents/`;
+  const query = { path };
+  const headers = cookieHeader(cookie);
+  const answer = await http.call({ side: "seahub", what, method: "GET", target, query, headers, signal });
+  return parse(dirents, answer.body, what).dirent_list.map((entry) => {
+    const mtime = entry.last_modified;
+    if (entry.is_dir) return { type: "dir", name: entry.folder_name, id: madeId(path, entry.folder_name), mtime };
+    const { file_name: name, size } = entry;
+    return { type: "file", name, id: madeId(path, name, size, mtime), mtime, size };
+  });
+}
+
+function madeId(...facts: readonly (string | number)[]): ObjectId {
+  return createHash("sha1").update(JSON.stringify(facts)).digest("hex") as ObjectId;
 }
 
 /** GET api2/f/{token}/detail/: the file of a file link. */

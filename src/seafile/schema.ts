@@ -92,6 +92,16 @@ export const listing = z.union([
   ),
 ]);
 
+/** v2.1's listing of a folder link, which tells no ids. */
+export const dirents = z.object({
+  dirent_list: z.array(
+    z.union([
+      z.object({ is_dir: z.literal(true), folder_name: z.string(), last_modified: isoSeconds }),
+      z.object({ is_dir: z.literal(false), file_name: z.string(), size, last_modified: isoSeconds }),
+    ]),
+  ),
+});
+
 /** The file of a file link. */
 export const linkFile = z.object({ size, id: objectId, name: z.string(), mtime: seconds });
 

@@ -7,7 +7,7 @@ import { createHash } from "node:crypto";
 import { joinPath, splitPath } from "../util/paths.ts";
 import type { ChangeResult } from "./change-result.ts";
 import { type Context, repeat } from "./context.ts";
-import { getRedirect, getSharedDir, getSharedFile, type LinkEntry } from "./endpoints-visitor.ts";
+import { getDirents, getRedirect, getSharedDir, getSharedFile, type LinkEntry } from "./endpoints-visitor.ts";
 import { SeafileError } from "./errors.ts";
 import { pageOf } from "./link-address.ts";
 import { gone, LinkLibrary, type LinkParts } from "./link-library.ts";
@@ -33,6 +33,11 @@ export class ShareLinkLibrary extends LinkLibrary {
     download: (_, version, signal) => this.#lease(version, signal),
     drop: () => {},
   };
+
+  /** The server has no api2 listing of links: v2.1's, which tells no ids, stands in. */
+  #hasIds = true;
+  /** Of versions without an id of the server's: which one was served first. */
+  readonly #served = new Map<ObjectId, ObjectId>();
 
   constructor(parts: LinkParts) {
     super(parts.address, { name: parts.address.kind === "file" ? "shared file" : "shared folder", writable: false });
@@ -68,7 +73,9 @@ export class ShareLinkLibrary extends LinkLibrary {
   async *read(version: FileVersion, start: number, end: number, signal?: AbortSignal): AsyncGenerator<Buffer> {
     const last = Math.min(end, version.size);
     if (start >= last) return;
-    yield* readVersion(this.#parts.context, this.#leases, { library: this.id, version, start, end: last, signal });
+    const request = { library: this.id, version, start, end: last, signal };
+    const isWanted = (served: ObjectId) => this.#isOneVersion(version.id, served);
+    yield* readVersion(this.#parts.context, this.#leases, this.#hasIds ? request : { ...request, isWanted });
   }
 
   async apply(changes: readonly Change[]): Promise<ChangeResult[]> {
@@ -81,11 +88,10 @@ export class ShareLinkLibrary extends LinkLibrary {
   async #list(path: string, signal: AbortSignal | undefined): Promise<readonly RemoteEntry[]> {
     const { address, clock } = this.#parts;
     const at = clock();
-    const found = await this.#asked(signal, (http, password) =>
+    const found =
       address.kind === "file"
-        ? getSharedFile(http, address.token, password, signal).then((file) => [file])
-        : getSharedDir(http, address.token, path, password, signal),
-    );
+        ? [await this.#asked(signal, (http, password) => getSharedFile(http, address.token, password, signal))]
+        : await this.#folder(path, signal);
     const entries = found.map(entryOf);
     this.#seen.delete(path);
     this.#seen.set(path, { at, entries });
@@ -94,6 +100,35 @@ export class ShareLinkLibrary extends LinkLibrary {
       this.#seen.delete(oldest);
     }
     return entries;
+  }
+
+  async #folder(path: string, signal: AbortSignal | undefined): Promise<readonly LinkEntry[]> {
+    const { token } = this.#parts.address;
+    if (this.#hasIds) {
+      try {
+        return await this.#asked(signal, (http, password) => getSharedDir(http, token, path, password, signal));
+      } catch (error) {
+        // A 404 without the words of the API: a server, or a proxy before it, without this address.
+        if (!(error instanceof SeafileError && error.kind === "protocol" && error.status === 404)) throw error;
+        this.#hasIds = false;
+      }
+    }
+    const { session, password } = this.#parts;
+    const ask = () => this.#asked(signal, (http) => getDirents(http, token, path, session.cookie, signal));
+    return ask().catch(async (error: unknown) => {
+      if (!(error instanceof SeafileError && error.status === 403)) throw error;
+      if (password === undefined)
+        throw new SeafileError("bad-credentials", PASSWORD_NEEDED, { status: 403, cause: error });
+      await session.open(signal);
+      return ask();
+    });
+  }
+
+  /** Parts of different versions must not be mixed, whatever their ids are. */
+  #isOneVersion(wanted: ObjectId, served: ObjectId): boolean {
+    const first = this.#served.get(wanted) ?? served;
+    this.#served.set(wanted, first);
+    return first === served;
   }
 
   /** The answers of the link's own API, in the words of a link. */
@@ -105,13 +140,13 @@ export class ShareLinkLibrary extends LinkLibrary {
     try {
       return await repeat(context, signal, () => ask(context.http, password));
     } catch (error) {
-      if (!(error instanceof SeafileError)) throw error;
+      if (!(error instanceof SeafileError) || error.kind === "protocol") throw error;
       const { status, message } = error;
       if (status === 403 && /password/i.test(message)) {
         const said = password === undefined ? PASSWORD_NEEDED : PASSWORD_WRONG;
         throw new SeafileError("bad-credentials", said, { status, cause: error });
       }
-      if (status === 400 && /path/i.test(message))
+      if ((status === 400 && /path/i.test(message)) || (status === 404 && /\(Folder /.test(message)))
         throw new SeafileError("not-found", message, { status, cause: error });
       if (status === 400 || status === 404) throw gone(error);
       throw error;

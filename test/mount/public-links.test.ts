@@ -158,6 +158,31 @@ describe("a folder link with a password", () => {
   });
 });
 
+describe("on a server, or behind a proxy, that has only v2.1's listing of links", () => {
+  it("a folder link is listed and read, also with a password, and a replaced file is ESTALE for who has it open", async () => {
+    const other = await startServer(scope);
+    const id = other.store.createLibrary(EMAIL, "Work");
+    other.store.mkdir(id, "/d");
+    other.store.mkdir(id, "/d/sub");
+    await other.store.writeFile(id, "/d/sub/big.bin", pattern(3_200_000));
+    other.faults.fail("link-dir", 404, { times: Number.POSITIVE_INFINITY, body: "<html><title>404</title></html>" });
+    const response = await fetch(`${other.url}/api/v2.1/share-links/`, {
+      method: "POST",
+      headers: { authorization: `Token ${other.token(EMAIL)}`, "content-type": "application/json" },
+      body: JSON.stringify({ repo_id: id, path: "/d", password: PASSWORD }),
+    });
+    const { link: address } = (await response.json()) as { link: string };
+    const settings = { server: other, link: address, args: ["--refresh", "0.2"] };
+    expect((await refusal(mountLibrary(scope, settings))).code).toBe(3);
+    expect((await refusal(mountLibrary(scope, { ...settings, linkPassword: "wrongpassword" }))).code).toBe(3);
+    const mount = await mountLibrary(scope, { ...settings, linkPassword: PASSWORD });
+    const file = join(mount.dir, "sub/big.bin");
+    expect(await worker.readFile(file)).toEqual(pattern(3_200_000));
+    expect(await outcome(worker.listdir(join(mount.dir, "none")))).toBe("ENOENT");
+    expect(other.requests.count("link-dirents")).toBeGreaterThan(0);
+  });
+});
+
 describe("a link that expires", () => {
   // SEMANTICS: "When a link expires or is removed, listing and reading are answered EACCES."
   it("answers EACCES from then on, with a line in the log, and cannot be mounted any more", async () => {
