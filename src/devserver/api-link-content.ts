@@ -127,7 +127,12 @@ export const linkContentRoutes: readonly Route[] = [
   { pattern: route("/api2/d/{token}/dir/"), kind: "link-dir", anonymous, views: { GET: listFolder } },
   { pattern: route("/api2/f/{token}/"), kind: "link-file", anonymous, views: { GET: fileLink } },
   { pattern: route("/api2/f/{token}/detail/"), kind: "link-detail", anonymous, views: { GET: fileDetail } },
-  { pattern: route("/api/v2.1/share-links/{token}/dirents/"), kind: "link-dirents", anonymous, views: { GET: dirents } },
+  {
+    pattern: route("/api/v2.1/share-links/{token}/dirents/"),
+    kind: "link-dirents",
+    anonymous,
+    views: { GET: dirents },
+  },
   {
     pattern: route("/api/v2.1/share-links/{token}/upload/"),
     kind: "link-upload",
