@@ -18,8 +18,8 @@ const ONCE = [
   // About a document, and about the model against the local disk.
   "test/semantics/semantics.test.ts",
   "test/model/model-on-disk.test.ts",
-  // About what happens behind a close, whatever transport brought it. Kills are for both: libfuse removes open files later.
-  "test/crash/{fault-points,stress,rivals}.mount.test.ts",
+  // About what happens behind a close, whatever transport brought it.
+  "test/crash/**",
   "test/model/background-operations.test.ts",
 ];
 /** What only the libfuse transport does runs in the project `mount-fuse-native` only. */
