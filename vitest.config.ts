@@ -41,7 +41,6 @@ const mountProject = (
   provide: {
     readonly transport: "kernel" | "fuse-native";
     readonly modelSeconds: number;
-    readonly killRounds: number;
   },
   exclude: readonly string[],
   groupOrder: number,
@@ -76,8 +75,8 @@ export default defineConfig({
           testTimeout: 60_000,
         },
       },
-      mountProject("mount", { transport: "kernel", modelSeconds: 70, killRounds: 6 }, FUSE_NATIVE_ONLY, 1),
-      mountProject("mount-fuse-native", { transport: "fuse-native", modelSeconds: 25, killRounds: 3 }, ONCE, 2),
+      mountProject("mount", { transport: "kernel", modelSeconds: 70 }, FUSE_NATIVE_ONLY, 1),
+      mountProject("mount-fuse-native", { transport: "fuse-native", modelSeconds: 25 }, ONCE, 2),
     ],
   },
 });

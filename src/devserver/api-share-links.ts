@@ -7,6 +7,7 @@ import { demand, isEncrypted, isoTime, libraryById, libraryOf, permissionOf } fr
 import { type ApiReply, apiError, dumped, rest } from "./api-reply.ts";
 import type { ApiRequest } from "./api-request.ts";
 import type { Library } from "./library.ts";
+import { deleteLink } from "./link-access.ts";
 import { daysToExpiry, expiryOf, passwordOf, permissionsOf } from "./link-options.ts";
 import { isEditable } from "./listing.ts";
 import { isDirectory } from "./objects.ts";
@@ -175,14 +176,8 @@ function change(request: ApiRequest, services: Services): ApiReply {
   return rest(linkItem(link, services));
 }
 
-/** A link that is not there is deleted as well. */
 function remove(request: ApiRequest, services: Services): ApiReply {
-  const { publicLinks } = services.store;
-  const link = publicLinks.shareByToken(request.params[0] ?? "");
-  if (link === undefined) return rest({ success: true });
-  if (link.ownerId !== request.user.id) throw apiError(403, "Permission denied.");
-  publicLinks.remove((candidate) => candidate === link);
-  return rest({ success: true });
+  return deleteLink(services.store.publicLinks.shareByToken(request.params[0] ?? ""), request, services);
 }
 
 function removeSeveral(request: ApiRequest, services: Services): ApiReply {

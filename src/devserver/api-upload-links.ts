@@ -7,6 +7,7 @@ import { type ApiReply, apiError, rest } from "./api-reply.ts";
 import type { ApiRequest } from "./api-request.ts";
 import { expiryFields, linkAddress, nameOf, targetId } from "./api-share-links.ts";
 import type { Library } from "./library.ts";
+import { deleteLink } from "./link-access.ts";
 import { expiryOf, passwordOf } from "./link-options.ts";
 import { normalizeDirectory } from "./paths.ts";
 import type { UploadLink } from "./public-links.ts";
@@ -85,14 +86,8 @@ function change(request: ApiRequest, services: Services): ApiReply {
   return rest(linkItem(link, services));
 }
 
-/** A link that is not there is deleted as well. */
 function remove(request: ApiRequest, services: Services): ApiReply {
-  const { publicLinks } = services.store;
-  const link = publicLinks.uploadByToken(request.params[0] ?? "");
-  if (link === undefined) return rest({ success: true });
-  if (link.ownerId !== request.user.id) throw apiError(403, "Permission denied.");
-  publicLinks.remove((candidate) => candidate === link);
-  return rest({ success: true });
+  return deleteLink(services.store.publicLinks.uploadByToken(request.params[0] ?? ""), request, services);
 }
 
 export const uploadLinkRoutes: readonly Route[] = [

@@ -3,6 +3,7 @@
  * given, where a path of the link lies in the library, and the file server's links that follow from it. Called by the API
  * views and the web pages of links.
  */
+import { type ApiReply, apiError, rest } from "./api-reply.ts";
 import type { ApiRequest } from "./api-request.ts";
 import type { Dirent } from "./objects.ts";
 import { joinPath, normalizeDirectory, quote } from "./paths.ts";
@@ -52,4 +53,12 @@ export function uploadAddress(link: PublicLink, folder: string, services: Servic
   const { libraryId, ownerId: userId } = link;
   const token = services.links.issue({ libraryId, userId, op: "upload", target: folder, oneTime: false });
   return `${services.fileServerUrl()}/upload-api/${token}`;
+}
+
+/** The owner deletes a link; one that is not there is deleted as well. */
+export function deleteLink(link: PublicLink | undefined, request: ApiRequest, services: Services): ApiReply {
+  if (link === undefined) return rest({ success: true });
+  if (link.ownerId !== request.user.id) throw apiError(403, "Permission denied.");
+  services.store.publicLinks.remove((candidate) => candidate === link);
+  return rest({ success: true });
 }

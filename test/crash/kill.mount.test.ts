@@ -1,11 +1,11 @@
 /**
  * kill -9 of a mount at random moments under load: afterwards the server holds what close, rename and unlink had accepted, whole
- * and once. SEAMOUNT_CRASH_ROUNDS says how often (vitest.config.ts unless set), SEAMOUNT_CRASH_SEED repeats the load; both are printed. The
+ * and once. SEAMOUNT_CRASH_ROUNDS says how often (6 unless set), SEAMOUNT_CRASH_SEED repeats the load; both are printed. The
  * moment itself is the machine's.
  */
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { expect, inject, it } from "vitest";
+import { expect, it } from "vitest";
 import type { DevServer } from "../../src/devserver/index.ts";
 import { startServer } from "../support/fixture.ts";
 import { EMAIL } from "../support/mounts.ts";
@@ -15,7 +15,7 @@ import { fileOf, localTree, serverTree } from "../support/trees.ts";
 import { CrashingMount, randomNumbers } from "./crashing-mount.ts";
 import { Load, startContent } from "./manifest.ts";
 
-const ROUNDS = Number(process.env["SEAMOUNT_CRASH_ROUNDS"] ?? inject("killRounds"));
+const ROUNDS = Number(process.env["SEAMOUNT_CRASH_ROUNDS"] ?? 6);
 const SEED = Number(process.env["SEAMOUNT_CRASH_SEED"] ?? Date.now() % 2 ** 31);
 const WORKERS = 3;
 const START = { old: startContent("s1", 120), "old.txt": startContent("s2", 3000), "older.txt": startContent("s3", 9) };

@@ -20,8 +20,6 @@ declare module "vitest" {
     readonly temp: string;
     /** How long the model test runs unless told otherwise. */
     readonly modelSeconds: number;
-    /** How often the kill test kills unless told otherwise. */
-    readonly killRounds: number;
   }
   interface TaskMeta {
     /** Capabilities without which the test is skipped; scripts/count-tests.mjs lists them. */
